@@ -1,0 +1,62 @@
+/* failpoint — see failpoint.h. */
+#include "base/failpoint.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const failpoint_names[FAILPOINT_COUNT] = {
+#define X(name) [FAILPOINT_##name] = #name,
+    FAILPOINTS(X)
+#undef X
+};
+
+const char *failpoint_name(enum failpoint f)
+{
+    return (unsigned)f < FAILPOINT_COUNT ? failpoint_names[f] : "?";
+}
+
+#ifdef REPLICATOR_FAILPOINTS
+void (*failpoint_hook)(enum failpoint);
+
+static enum failpoint armed_place;
+static int armed_signal;
+static unsigned long armed_countdown;
+
+static void strike_when_reached(enum failpoint place)
+{
+    if (place != armed_place || armed_countdown == 0 || --armed_countdown > 0)
+        return;
+    dprintf(STDERR_FILENO, "<4>failpoint %s reached: signal %d\n", failpoint_name(place), armed_signal);
+    kill(getpid(), armed_signal);
+}
+
+int failpoint_arm_from_environment(void)
+{
+    static const struct {
+        const char *word;
+        int signal;
+    } actions[] = { { "kill", SIGKILL }, { "abort", SIGABRT }, { "stop", SIGSTOP } };
+    const char *order = getenv("REPLICATOR_FAILPOINT");
+    char place[32], action[16];
+    unsigned long nth = 1;
+
+    if (!order)
+        return 0;
+    if (sscanf(order, "%31[a-z_]:%15[a-z]:%lu", place, action, &nth) < 2 || nth == 0)
+        return -1;
+    for (size_t a = 0; a < sizeof(actions) / sizeof(actions[0]); a++)
+        if (strcmp(action, actions[a].word) == 0)
+            armed_signal = actions[a].signal;
+    for (unsigned f = 0; f < FAILPOINT_COUNT; f++)
+        if (strcmp(place, failpoint_names[f]) == 0 && armed_signal) {
+            armed_place = (enum failpoint)f;
+            armed_countdown = nth;
+            failpoint_hook = strike_when_reached;
+            return 0;
+        }
+    return -1;
+}
+#endif

@@ -1,0 +1,87 @@
+/* pages — PAGE_DATA_ENCODED: up to PAGES_CHUNK_MAX pages, each by its own codec (seed 004 asked for a
+ * record type of its own with an encoding per page).
+ *
+ *   u32 count · u32 batch · u64 digest · u32 index octets · u32 payload octets
+ *   index:    per page  varint (pfn step << 1 | typed) · [u8 type, 1…15, when typed]
+ *                       · varint (payload octets << 3 | codec)
+ *   payloads: one after the other, in index order
+ *
+ * A pfn step is the distance from the previous pfn of the chunk minus 1 (first: the pfn itself), so
+ * pfns ascend strictly within a chunk. Types without content (0xd–0xf) have codec raw and 0 octets.
+ * The digest is XXH3-64 over the resulting pages in order (contents only, those that have content):
+ * it proves that deltas met the base they were made from. Without compression the standard PAGE_DATA
+ * record carries the pages instead; the reader takes both. Pure. */
+#ifndef REPLICATOR_CHECKPOINT_PAGES_H
+#define REPLICATOR_CHECKPOINT_PAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "checkpoint/record.h"
+#include "compress/codec.h"
+#include "compress/pagecache.h"
+
+/* ---- encoding ------------------------------------------------------------------------------------ */
+
+struct pages_source {
+    const uint8_t *pages;  /* n × PAGE_BYTES */
+    const uint64_t *pfns;  /* ascending */
+    const uint8_t *types;  /* 0…15, none PAGE_TYPE_DEFERRED */
+    size_t n;              /* 1 … PAGES_CHUNK_MAX */
+};
+
+struct pages_rules {
+    struct codec_choice allowed;
+    uint64_t epoch;      /* that the pages are sent in */
+    uint64_t committed;  /* newest epoch the backup verifiably holds: no newer version is a base */
+    uint32_t batch;
+    bool use_cache;      /* look up bases and remember what is sent */
+};
+
+struct pages_tally { /* added to, never reset */
+    uint64_t pages, raw_bytes, wire_bytes;
+    uint64_t by_codec[CODEC_COUNT];
+};
+
+/* Appends one PAGE_DATA_ENCODED record for the source's pages and remembers them in the cache as sent
+ * by rules->epoch. -ENOBUFS when the sink has less than record_wire_bytes(PAGES_BODY_MAX). */
+MUST_CHECK int pages_encode(struct sink *out, const struct pages_source *from,
+                            const struct pages_rules *rules, struct pagecache *cache,
+                            struct pages_tally *tally);
+
+/* Appends one standard PAGE_DATA record (no compression, no digest); bounds as above. */
+MUST_CHECK int pages_put_plain(struct sink *out, const struct pages_source *from,
+                               struct pages_tally *tally);
+
+/* ---- decoding ------------------------------------------------------------------------------------ */
+
+struct pages_entry {
+    uint64_t pfn;
+    uint8_t type;
+    bool has_content;
+    const struct codec *codec;
+    const uint8_t *payload;
+    size_t bytes;
+};
+
+struct pages_reader {
+    uint32_t count, batch; /* batch 0 for PAGE_DATA */
+    uint64_t digest;
+    bool has_digest;       /* false for PAGE_DATA */
+    /* private */
+    struct view index, payloads;
+    uint64_t next_pfn;
+    uint64_t pages_limit;
+    uint32_t left;
+};
+
+/* Opens a chunk (either record type): checks the fixed part. Every pfn must be below pages_limit. -EPROTO with the rule. */
+MUST_CHECK int pages_open(struct pages_reader *r, const struct record *from, uint64_t pages_limit,
+                          struct err *e);
+
+/* The next entry: 1; after the last one 0, then also checks that nothing is left over; -EPROTO. */
+MUST_CHECK int pages_next(struct pages_reader *r, struct pages_entry *ret, struct err *e);
+
+#endif

@@ -1,0 +1,52 @@
+/* codec — how one 4 KiB page becomes fewer octets, and back. One table, one row an encoding.
+ * Encoders never write past `room`; decoders check everything before their first store, so that no
+ * input can write out of bounds or leave half a page. Applying an encoding twice is the same as once
+ * (deltas carry new values, not differences). Pure: no allocation, no state, no I/O. */
+#ifndef REPLICATOR_COMPRESS_CODEC_H
+#define REPLICATOR_COMPRESS_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+#define PAGE_BYTES 4096u
+
+/* The numbers are part of the stream format: never reuse one. */
+enum codec_id { CODEC_RAW = 0, CODEC_ZERO = 1, CODEC_DELTA = 2, CODEC_LZ4 = 3, CODEC_COUNT };
+
+struct codec {
+    const char *name;
+    enum codec_id id;
+    bool needs_prior;  /* decoding starts from the version that the other side holds           */
+    size_t bytes_max;  /* longest payload encode() makes and decode() takes                    */
+
+    /* Encodes page into out[0..room); returns the payload's length. CODEC_NOT_WORTH when it does
+     * not fit room or this codec gains nothing. `prior` is NULL exactly when !needs_prior.     */
+    size_t (*encode)(const uint8_t *page, const uint8_t *prior, uint8_t *out, size_t room);
+
+    /* Makes page from payload; for codecs with needs_prior the page holds the prior version on
+     * entry. 0, or -EPROTO with the page untouched.                                           */
+    int (*decode)(const uint8_t *payload, size_t bytes, uint8_t *page);
+};
+
+#define CODEC_NOT_WORTH SIZE_MAX
+
+/* The row of an id read from outside; NULL when there is none. */
+const struct codec *codec_by_id(uint64_t id);
+/* The row of a name ("delta"); NULL when there is none. */
+const struct codec *codec_by_name(const char *name);
+
+/* Which encodings a sender may use; zero and raw are always allowed. */
+struct codec_choice {
+    bool delta;
+    bool lz4;
+};
+
+/* Encodes a page by the best allowed row: zero, then delta (when prior is not NULL), then lz4, else
+ * raw. out has room for PAGE_BYTES. Returns the payload's length and its row. */
+size_t codec_encode_best(struct codec_choice allowed, const uint8_t *page, const uint8_t *prior,
+                         uint8_t *out, const struct codec **ret_codec);
+
+#endif
