@@ -1,0 +1,90 @@
+#!/bin/bash
+# need-packages build|check... — makes sure that what the build (or the tests) needs is here.
+# Looks first, by trying each tool and library; asks apt only when something is missing, as root or
+# through a sudo that needs no password; otherwise names the one command and fails.
+set -u
+CC=${CC:-gcc}
+FUZZ_CC=${FUZZ_CC:-clang}
+
+has_library() # HEADER LIBRARY [HEADERS BEFORE IT]
+{
+    printf '%s\n#include <%s>\nint main(void) { return 0; }\n' "${3:-}" "$1" |
+        $CC -x c - -o /dev/null "-l$2" 2>/dev/null
+}
+
+has_fuzzer()
+{
+    echo 'int LLVMFuzzerTestOneInput(const char *a, unsigned long n);
+          int LLVMFuzzerTestOneInput(const char *a, unsigned long n) { return !a + !n > 2; }' |
+        "$FUZZ_CC" -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
+}
+
+missing=()
+need() # PACKAGE COMMAND...
+{
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+
+look_for()
+{
+    case $1 in
+    build)
+        need "$(case ${CC##*/} in clang*) echo clang ;; *) echo gcc ;; esac)" command -v "${CC%% *}"
+        need binutils command -v ar
+        need libc6-dev has_library stdio.h c
+        need liblz4-dev has_library lz4.h lz4
+        need libxxhash-dev has_library xxhash.h xxhash
+        need libjansson-dev has_library jansson.h jansson
+        ;;
+    check)
+        need libcmocka-dev has_library cmocka.h cmocka \
+            $'#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <stdint.h>'
+        need clang command -v "$FUZZ_CC"
+        need libclang-rt-dev has_fuzzer
+        need python3 command -v python3
+        ;;
+    *)
+        echo "need-packages: no set named $1 (build, check)" >&2
+        exit 2
+        ;;
+    esac
+}
+
+look_for_all()
+{
+    missing=()
+    for set in "$@"; do
+        look_for "$set"
+    done
+}
+
+look_for_all "$@"
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "replicator needs what Debian calls: ${missing[*]}" >&2
+    echo "(a C compiler; lz4, xxhash and jansson with headers; for tests cmocka, clang, python3)" >&2
+    exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! sudo -n true 2>/dev/null; then
+        echo "packages are missing; run:  sudo apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo -n)
+fi
+echo "installing ${missing[*]}"
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
+"${apt[@]}" update </dev/null >/dev/null || echo "apt-get update failed; trying the lists at hand" >&2
+"${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null || {
+    echo "could not install; run:  apt-get install ${missing[*]}" >&2
+    exit 1
+}
+look_for_all "$@"
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installed, but still not usable: ${missing[*]}" >&2
+    exit 1
+fi
