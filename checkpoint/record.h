@@ -30,7 +30,7 @@ _Static_assert(PAGES_BODY_MAX <= SESSION_BODY_MAX, "a chunk of pages fits a sess
 enum record_origin { RECORD_LIBXC = 1, RECORD_FROM_PRIMARY = 2, RECORD_FROM_BACKUP = 4 };
 
 enum record_type {
-#define RECORD(name, type, least, most, origin) RECORD_##name = (int)(type),
+#define RECORD(name, type, least, most, origin) RECORD_##name = (type),
 #include "checkpoint/records.def"
 #undef RECORD
 };
@@ -167,8 +167,9 @@ struct heartbeat {
     uint64_t session, sent_ns, echo_ns;
 };
 
-/* put: append the whole record, -ENOBUFS when the sink is short. get: fill *ret from a record of that
- * type, -EPROTO and e filled when the body breaks a rule. */
+/* put: append the whole record, -ENOBUFS when the sink is short, -EINVAL for a message that get would
+ * refuse (nothing written either way). get: fill *ret from a record of that type, -EPROTO and e filled
+ * when the body breaks a rule. */
 #define RECORD_TWINS(name)                                                                     \
     MUST_CHECK int name##_put(struct sink *out, const struct name *message);                   \
     MUST_CHECK int name##_get(const struct record *from, struct name *ret, struct err *e)
