@@ -1,0 +1,83 @@
+/* epoch_out — one epoch on its way out of the guest: which pages it has, the bounded copy, the
+ * encoding, and what must be sent again when it fails. Knows guests and pages, no link, no protocol.
+ *
+ *   begin → [pass → (copy → encode*)* ]* while the guest runs (live copy)
+ *         → pass → (copy → encode*)* → state        while it is paused
+ *         → encode* → finish                        after it was resumed
+ *   then acked, or abandon: its pages return to the carry. */
+#ifndef REPLICATOR_ENGINE_EPOCH_OUT_H
+#define REPLICATOR_ENGINE_EPOCH_OUT_H
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "checkpoint/dirty.h"
+#include "checkpoint/guest.h"
+#include "checkpoint/pagebuf.h"
+#include "checkpoint/pages.h"
+#include "compress/pagecache.h"
+
+struct epoch_out_config {
+    size_t buffer_pages;         /* the bound of the copy made while the guest is paused */
+    size_t cache_bytes;          /* prior versions */
+    struct codec_choice allowed;
+    bool plain;                  /* standard PAGE_DATA only */
+};
+
+struct epoch_out {
+    struct guest *guest;         /* not owned */
+    struct epoch_out_config config;
+    struct pagebuf buffer;
+    struct pagecache *cache;
+    struct dirty carry;          /* must be in a coming epoch */
+    struct dirty todo;           /* of this pass, not yet copied */
+    struct dirty set;            /* already copied in this epoch */
+    uint64_t cursor;             /* in todo */
+    uint64_t *scratch_pfns;
+    uint8_t *state;
+    size_t state_bytes;
+    uint64_t epoch, committed;
+    uint32_t flags, batch, chunks;
+    uint64_t pages_sent;
+    unsigned passes;
+    struct digest digest;
+    struct pages_tally tally;    /* ever */
+    uint64_t copied_last;        /* pages copied in the last paused pass */
+};
+
+MUST_CHECK int epoch_out_open(struct epoch_out *o, struct guest *g,
+                              const struct epoch_out_config *config, struct err *e);
+void epoch_out_close(struct epoch_out *o); /* any state, twice */
+
+/* Every page is dirty and no version is known: a new lineage. */
+void epoch_out_forget(struct epoch_out *o);
+
+/* The backup holds exactly `committed`: later versions are no bases. */
+void epoch_out_resume(struct epoch_out *o, uint64_t committed);
+
+void epoch_out_begin(struct epoch_out *o, uint64_t epoch, uint32_t flags);
+
+/* Reads the log: what it and the carry say is now to do. Returns how many pages, -errno after a
+ * failed read (every page is to do then, in a later epoch). */
+MUST_CHECK int64_t epoch_out_pass(struct epoch_out *o, struct err *e);
+
+/* Copies until the buffer is full (1: more is left) or the pass is done (0). */
+MUST_CHECK int epoch_out_copy(struct epoch_out *o, struct err *e);
+
+/* Takes the state of vCPUs and devices. Only while paused. */
+MUST_CHECK int epoch_out_state(struct epoch_out *o, struct err *e);
+
+/* Encodes one chunk of what is copied: 1 done, 0 nothing waits, -ENOBUFS the sink is short. */
+MUST_CHECK int epoch_out_encode(struct epoch_out *o, struct sink *out, struct err *e);
+
+/* Appends state records, EPOCH_END and CHECKPOINT; -ENOBUFS when short (nothing appended). */
+MUST_CHECK int epoch_out_finish(struct epoch_out *o, struct sink *out);
+size_t epoch_out_finish_bytes(const struct epoch_out *o);
+
+void epoch_out_abandon(struct epoch_out *o);
+void epoch_out_acked(struct epoch_out *o);
+
+/* True when another live pass would not make the pause shorter. */
+bool epoch_out_is_small(const struct epoch_out *o, uint64_t left);
+
+#endif
