@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -270,57 +269,6 @@ static ssize_t receive_waiting(struct link *l, void *to, size_t bytes, struct er
     return n;
 }
 
-static void a_command_ends_with_its_link_though_it_ignores_its_stdin(void **state)
-{
-    struct link *l = must_connect("exec:echo $$; exec sleep 1000");
-    char text[32] = "";
-    struct err e = { 0 };
-    int pid;
-
-    (void)state;
-    assert_true(receive_waiting(l, text, sizeof(text) - 1, &e) > 1);
-    pid = atoi(text);
-    assert_int_equal(kill(pid, 0), 0);
-    l->ops->close(l);
-    while (kill(pid, 0) == 0) /* a zombie would stay for ever */
-        poll(NULL, 0, 1);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(errno, ECHILD);
-}
-
-static void what_was_sent_last_passes_a_command_that_is_closed(void **state)
-{
-    char address[400], path[96], text[16] = "";
-    struct err e = { 0 };
-    struct link *l;
-    struct stat file = { 0 };
-    int fd;
-
-    (void)state;
-    snprintf(path, sizeof(path), "%s/last", folder);
-    snprintf(address, sizeof(address), "exec:cat > %s.part; mv %s.part %s", path, path, path);
-    l = must_connect(address);
-    assert_int_equal(l->ops->send(l, "detach", 6, &e), 6);
-    l->ops->close(l);
-    while (stat(path, &file) < 0)
-        poll(NULL, 0, 1);
-    fd = open(path, O_RDONLY);
-    assert_int_equal(read(fd, text, sizeof(text)), 6);
-    assert_string_equal(text, "detach");
-    close(fd);
-}
-
-static void a_command_that_ends_is_a_clean_end(void **state)
-{
-    struct link *l = must_connect("exec:exit 3");
-    struct err e = { 0 };
-    char octet;
-
-    (void)state;
-    assert_int_equal(receive_waiting(l, &octet, 1, &e), -EPIPE);
-    l->ops->close(l);
-}
-
 static void expect_end_after_close(struct link *a, struct link *b)
 {
     struct err e = { 0 };
@@ -484,7 +432,7 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-    static const char *const left[] = { "round", "listen", "file", "last" };
+    static const char *const left[] = { "round", "listen", "file" };
     char path[96];
 
     (void)state;
@@ -506,9 +454,6 @@ int main(void)
         cmocka_unit_test(pipes_carry_both_ways),
         cmocka_unit_test(a_socket_pair_carries_both_ways),
         cmocka_unit_test(a_command_gets_and_gives_octets),
-        cmocka_unit_test(a_command_ends_with_its_link_though_it_ignores_its_stdin),
-        cmocka_unit_test(what_was_sent_last_passes_a_command_that_is_closed),
-        cmocka_unit_test(a_command_that_ends_is_a_clean_end),
         cmocka_unit_test(a_peer_that_closes_is_a_clean_end),
         cmocka_unit_test(sending_to_a_peer_that_is_gone_is_an_error_and_no_signal),
         cmocka_unit_test(a_reset_is_no_clean_end),
