@@ -8,8 +8,8 @@
 #define FAILPOINTS(X)                                                                       \
     /* primary */                                                                           \
     X(pause) X(plug_mark) X(dirty_read) X(page_copy) X(capture_state) X(resume)             \
-    X(encode) X(send_epoch) X(send_commit) X(recv_ack) X(lease_check) X(plug_release)       \
-    X(after_release) X(primary_ask_token) X(go_unprotected) X(send_detach)                  \
+    X(encode) X(send_epoch) X(send_commit) X(recv_ack) X(lease_check) X(after_release)      \
+    X(primary_ask_token) X(go_unprotected) X(send_detach)                  \
     /* backup */                                                                            \
     X(accept) X(recv_page) X(stage_full) X(verify) X(before_commit) X(before_ack)           \
     X(after_ack) X(mid_apply) X(after_apply) X(timeout) X(backup_ask_token)                 \

@@ -33,7 +33,6 @@ struct epoch_out {
     struct dirty todo;           /* of this pass, not yet copied */
     struct dirty set;            /* already copied in this epoch */
     uint64_t cursor;             /* in todo */
-    uint64_t *scratch_pfns;
     uint8_t *state;
     size_t state_bytes;
     uint64_t epoch, committed;
@@ -42,7 +41,6 @@ struct epoch_out {
     unsigned passes;
     struct digest digest;
     struct pages_tally tally;    /* ever */
-    uint64_t copied_last;        /* pages copied in the last paused pass */
 };
 
 MUST_CHECK int epoch_out_open(struct epoch_out *o, struct guest *g,

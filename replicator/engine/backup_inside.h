@@ -1,0 +1,59 @@
+/* backup_inside — what the two files of the backup engine share. Nobody else includes this.
+ *   backup_engine.c  the step, what comes in, the outside
+ *   backup_acts.c    carrying out what the protocol said */
+#ifndef REPLICATOR_ENGINE_BACKUP_INSIDE_H
+#define REPLICATOR_ENGINE_BACKUP_INSIDE_H
+
+#include "base/log.h"
+#include "replicator/apply/stage.h"
+#include "replicator/engine/backup_engine.h"
+#include "replicator/engine/wire.h"
+
+#define PREAMBLE_MAX (64u << 10)
+
+struct backup_engine {
+    struct backup_parts parts;
+    struct backup proto;
+    struct wire wire;             /* of the session */
+    struct replica *replica;      /* NULL until the first accepted HELLO, and after discard */
+    struct guest *guest;          /* once activated */
+    struct stage stage;
+    bool has_stage;
+
+    struct link *candidate;       /* a connection whose HELLO is not answered yet */
+    struct hello candidate_hello;
+    struct hello shape;           /* the HELLO that the replica was made for */
+    char refusal_text[HELLO_TEXT_MAX + 1];
+
+    struct backup_actions todo;
+    unsigned next;
+    struct backup_event raised;
+    bool has_raised;
+    bool is_applying;
+    uint64_t activate_at_ns;      /* tried again then; 0: not wanted */
+
+    uint8_t preamble[PREAMBLE_MAX];
+    size_t preamble_bytes;
+    bool is_static_done;
+
+    bool asked;
+    uint32_t asked_term;
+    enum backup_state said_state;
+    struct err why;
+    uint64_t epochs_committed;
+    uint32_t end_reason;
+    int refusal;
+};
+
+static inline uint64_t backup_now(const struct backup_engine *b)
+{
+    return b->parts.world->now(b->parts.world->context);
+}
+
+void backup_say(struct backup_engine *b, int level, const char *format, ...) PRINTF_LIKE(3, 4);
+void backup_feed(struct backup_engine *b, struct backup_event *ev);
+void backup_raise(struct backup_engine *b, struct backup_event ev);
+void backup_act_next(struct backup_engine *b);
+void backup_drop_replica(struct backup_engine *b);
+
+#endif

@@ -1,0 +1,258 @@
+/* primary_acts — carrying out what the protocol said, one action a call. */
+#include "replicator/engine/primary_inside.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "checkpoint/stream.h"
+
+static int send_hello(struct primary_engine *p, struct err *e)
+{
+    struct stream_headers headers = { STREAM_VERSION, STREAM_GUEST_HVM, 4, 17 };
+    struct hello h = {
+        .version = PROTOCOL_VERSION,
+        .term = p->proto.term,
+        .lineage = p->proto.lineage,
+        .replaces = p->proto.replaces,
+        .session = p->proto.session,
+        .acked = p->proto.acked,
+        .pages = p->about.pages,
+        .interval_ns = p->parts.timing.interval_ns,
+        .heartbeat_ns = p->parts.timing.heartbeat_ns,
+        .timeout_ns = p->parts.timing.timeout_ns,
+        .sent_ns = now_of(p),
+    };
+    struct sink out = wire_sink(&p->wire);
+
+    memcpy(h.uuid, p->about.uuid, sizeof(h.uuid));
+    memcpy(h.name, p->about.name, sizeof(h.name));
+    memcpy(h.spec, p->about.spec, sizeof(h.spec));
+    if (stream_headers_put(&out, &headers) < 0 || hello_put(&out, &h) < 0)
+        return err_set(e, EINVAL, "domain %s can't be announced", p->about.name);
+    wire_put(&p->wire, &out);
+    return 0;
+}
+
+/* What comes before memory in every libxc stream. */
+static int send_preamble(struct primary_engine *p, struct err *e)
+{
+    struct sink out = wire_sink(&p->wire);
+    int rc = p->parts.guest->ops->preamble(p->parts.guest, &out, e);
+
+    if (rc < 0)
+        return rc;
+    if (record_put(&out, RECORD_STATIC_DATA_END, NULL, 0) < 0)
+        return err_set(e, ENOBUFS, "no room for the preamble");
+    wire_put(&p->wire, &out);
+    return 0;
+}
+
+static int send_begin(struct primary_engine *p, const struct primary_action *a, struct err *e)
+{
+    const struct primary_world *world = p->parts.world;
+    struct epoch_begin m = { p->proto.session, a->epoch, p->proto.term, a->flags };
+    struct sink out;
+    int rc;
+
+    if (p->remembered_lineage != p->proto.lineage || p->remembered_term != p->proto.term) {
+        rc = world->remember(world->context, p->proto.lineage, p->proto.term, e);
+        if (rc < 0)
+            return rc;
+        p->remembered_lineage = p->proto.lineage;
+        p->remembered_term = p->proto.term;
+    }
+    if (!wire_has_room(&p->wire, 64))
+        return err_set(e, ENOBUFS, "no room to begin epoch %" PRIu64, a->epoch);
+    out = wire_sink(&p->wire);
+    must(epoch_begin_put(&out, &m) == 0);
+    wire_put(&p->wire, &out);
+    epoch_out_begin(&p->out, a->epoch, a->flags);
+    return 0;
+}
+
+static int send_heartbeat(struct primary_engine *p)
+{
+    struct heartbeat m = { p->proto.session, now_of(p), p->proto.peer_sent_ns };
+    struct sink out = wire_sink(&p->wire);
+
+    if (heartbeat_put(&out, &m) == 0) /* no room: octets are on their way, which also says "alive" */
+        wire_put(&p->wire, &out);
+    return 0;
+}
+
+static int send_detach(struct primary_engine *p, const struct primary_action *a, struct err *e)
+{
+    struct detach m = { p->proto.session, a->reason, a->is_answer };
+    struct sink out = wire_sink(&p->wire);
+
+    FAILPOINT(send_detach);
+    if (detach_put(&out, &m) < 0)
+        return err_set(e, ENOBUFS, "no room to say that protection ends");
+    wire_put(&p->wire, &out);
+    return wire_flush(&p->wire, e) < 0 ? -e->code : 0;
+}
+
+static int pause_guest(struct primary_engine *p, struct err *e)
+{
+    int rc;
+
+    FAILPOINT(pause);
+    p->paused_at_ns = now_of(p);
+    p->is_paused = true;
+    rc = p->parts.guest->ops->pause(p->parts.guest, e);
+    return rc == -ECANCELED && p->proto.guest_ended ? 0 : rc; /* it lies still all the same */
+}
+
+static int resume_guest(struct primary_engine *p, struct err *e)
+{
+    int rc = 0;
+
+    FAILPOINT(resume);
+    if (p->parts.guest->ops->life(p->parts.guest) == GUEST_RUNS)
+        rc = p->parts.guest->ops->resume(p->parts.guest, e);
+    if (p->is_paused)
+        histogram_add(&p->pause_ns, now_of(p) - p->paused_at_ns);
+    p->is_paused = false;
+    return rc;
+}
+
+static int release(struct primary_engine *p, const struct primary_action *a, struct err *e)
+{
+    struct netbuf *n = p->parts.netbuf;
+    int rc;
+
+    FAILPOINT(lease_check);
+    rc = n->ops->release(n, a->epoch, a->not_after_ns, e);
+    FAILPOINT(after_release);
+    if (rc == -ETIME) {
+        primary_raise(p, (struct primary_event){ .type = PE_RELEASE_LATE });
+        return 0;
+    }
+    if (rc < 0)
+        return rc;
+    histogram_add(&p->commit_ns, now_of(p) - p->paused_at_ns);
+    primary_raise(p, (struct primary_event){ .type = PE_RELEASED });
+    p->parts.world->epoch_done(p->parts.world->context);
+    return 0;
+}
+
+static void count_ack(struct primary_engine *p)
+{
+    uint64_t now_ns = now_of(p);
+
+    FAILPOINT(recv_ack);
+    epoch_out_acked(&p->out);
+    if (p->epochs_acked++ > 0)
+        histogram_add(&p->gap_ns, now_ns - p->acked_at_ns);
+    p->acked_at_ns = now_ns;
+}
+
+static int ask_arbiter(struct primary_engine *p, const struct primary_action *a, struct err *e)
+{
+    struct fence_question q = { .lineage = p->proto.lineage, .term = a->term, .side = FENCE_PRIMARY };
+
+    FAILPOINT(primary_ask_token);
+    memcpy(q.domain, p->about.name, sizeof(q.domain));
+    p->asked = true;
+    p->asked_term = a->term;
+    return p->parts.fence->ops->ask(p->parts.fence, &q, e);
+}
+
+static int connect_peer(struct primary_engine *p, struct err *e)
+{
+    struct link *link = NULL;
+    int rc = p->parts.world->connect(p->parts.world->context, &link, e);
+
+    if (rc == 0)
+        wire_attach(&p->wire, link);
+    return rc;
+}
+
+static int carry_out(struct primary_engine *p, const struct primary_action *a, struct err *e)
+{
+    struct netbuf *n = p->parts.netbuf;
+
+    switch (a->type) {
+    case PA_CONNECT:
+        return connect_peer(p, e);
+    case PA_CLOSE_LINK:
+        wire_detach(&p->wire);
+        return 0;
+    case PA_HELLO:
+        return send_hello(p, e);
+    case PA_SESSION_UP:
+        epoch_out_resume(&p->out, a->epoch);
+        return send_preamble(p, e);
+    case PA_BEGIN:
+        return send_begin(p, a, e);
+    case PA_PRECOPY:
+        primary_set_activity(p, ACTIVITY_PRECOPY);
+        return 0;
+    case PA_PAUSE:
+        return pause_guest(p, e);
+    case PA_MARK:
+        FAILPOINT(plug_mark);
+        return n->ops->mark(n, a->epoch, e);
+    case PA_CAPTURE:
+        primary_set_activity(p, ACTIVITY_CAPTURE);
+        return 0;
+    case PA_RESUME:
+        return resume_guest(p, e);
+    case PA_FLUSH:
+        primary_set_activity(p, ACTIVITY_FLUSH);
+        return 0;
+    case PA_ABANDON:
+        primary_set_activity(p, ACTIVITY_NONE);
+        epoch_out_abandon(&p->out);
+        return 0;
+    case PA_ACKED:
+        count_ack(p);
+        return 0;
+    case PA_RELEASE:
+        return release(p, a, e);
+    case PA_OPEN:
+        FAILPOINT(go_unprotected);
+        return n->ops->open(n, e);
+    case PA_DROP:
+        return n->ops->drop(n, e);
+    case PA_DESTROY:
+        p->parts.guest->ops->destroy(p->parts.guest);
+        return 0;
+    case PA_ASK:
+        return ask_arbiter(p, a, e);
+    case PA_HEARTBEAT:
+        return send_heartbeat(p);
+    case PA_DETACH:
+        return send_detach(p, a, e);
+    case PA_RESEED:
+        epoch_out_forget(&p->out);
+        return 0;
+    case PA_END:
+        p->end_reason = a->reason;
+        return 0;
+    }
+    return 0;
+}
+
+/* After these the rest of the list still holds; after any other failure it does not. */
+static bool is_survivable(enum primary_action_type type)
+{
+    return type == PA_OPEN || type == PA_RESUME || type == PA_DROP || type == PA_DETACH;
+}
+
+void primary_act_next(struct primary_engine *p)
+{
+    const struct primary_action a = p->todo.list[p->next++];
+    struct err e = { 0 };
+
+    if (carry_out(p, &a, &e) == 0)
+        return;
+    primary_say(p, LOG_LEVEL_WARNING, "event=fault domain=%s role=primary reason=\"%s\"", p->about.name, e.text);
+    p->why = e;
+    if (!is_survivable(a.type))
+        p->next = p->todo.n;
+    if (!p->has_raised)
+        primary_raise(p, (struct primary_event){ .type = PE_FAULT, .fault = a.type });
+}

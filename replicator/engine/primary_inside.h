@@ -1,0 +1,68 @@
+/* primary_inside — what the three files of the primary engine share: its struct and how it tells,
+ * feeds and raises. Nobody else includes this.
+ *   primary_engine.c  the step that chooses what to do next, what comes in, the outside
+ *   primary_acts.c    carrying out what the protocol said
+ *   primary_work.c    moving the open epoch on */
+#ifndef REPLICATOR_ENGINE_PRIMARY_INSIDE_H
+#define REPLICATOR_ENGINE_PRIMARY_INSIDE_H
+
+#include "base/log.h"
+#include "replicator/engine/primary_engine.h"
+#include "replicator/engine/wire.h"
+
+enum activity { ACTIVITY_NONE, ACTIVITY_PRECOPY, ACTIVITY_CAPTURE, ACTIVITY_FLUSH };
+
+struct primary_engine {
+    struct primary_parts parts;
+    struct primary proto;
+    struct wire wire;
+    struct epoch_out out;
+    struct guest_info about;
+
+    struct primary_actions todo;   /* being carried out, from `next` on */
+    unsigned next;
+    struct primary_event raised;   /* by an action, fed when the list is done or dropped */
+    bool has_raised;
+
+    enum activity activity;
+    bool is_pass_open;             /* of the activity: the log was read, pages are being copied */
+    uint64_t pass_pages;
+
+    bool asked;                    /* a question is at the arbiter */
+    uint32_t asked_term;
+    bool told_end;                 /* the guest's end was fed to the protocol */
+    uint64_t remembered_lineage;
+    uint32_t remembered_term;
+    const char *phase;             /* last one said */
+    struct err why;                /* of the last loss or fault, for the next line said */
+
+    uint64_t paused_at_ns, acked_at_ns, epochs_acked, dirty_last;
+    bool is_paused;
+    uint32_t end_reason;
+    struct histogram pause_ns, commit_ns, gap_ns;
+};
+
+static inline uint64_t now_of(const struct primary_engine *p)
+{
+    return p->parts.world->now(p->parts.world->context);
+}
+
+/* One line to whoever listens. */
+void primary_say(struct primary_engine *p, int level, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Gives an event to the protocol; what it says is carried out by the steps that follow. Only while
+ * nothing is left to carry out. */
+void primary_feed(struct primary_engine *p, struct primary_event *ev);
+void primary_feed_plain(struct primary_engine *p, enum primary_event_type type);
+
+/* Keeps an event until the present list of actions is done; the first one wins. */
+void primary_raise(struct primary_engine *p, struct primary_event ev);
+
+/* Carries out the next action of the list. */
+void primary_act_next(struct primary_engine *p);
+
+/* Moves the open epoch on by one pass, copy or chunk; false when it can't go on now. */
+bool primary_work(struct primary_engine *p);
+void primary_set_activity(struct primary_engine *p, enum activity activity);
+
+#endif

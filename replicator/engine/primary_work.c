@@ -1,0 +1,149 @@
+/* primary_work — the open epoch, moved on by one bounded unit a call: a pass over the log, a copy, a
+ * chunk. While the guest is paused pages are only copied, and encoded only when the buffer is full. */
+#include "replicator/engine/primary_inside.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+void primary_set_activity(struct primary_engine *p, enum activity activity)
+{
+    p->activity = activity;
+    p->is_pass_open = false;
+}
+
+static void epoch_fault(struct primary_engine *p, enum primary_action_type during, const struct err *e)
+{
+    struct primary_event ev = { .type = PE_FAULT, .fault = during };
+
+    primary_say(p, LOG_LEVEL_WARNING, "event=fault domain=%s role=primary epoch=%" PRIu64 " reason=\"%s\"",
+        p->about.name, p->proto.epoch, e->text);
+    p->why = *e;
+    primary_set_activity(p, ACTIVITY_NONE);
+    primary_feed(p, &ev);
+}
+
+/* One chunk out of the buffer: 1 done, 0 nothing waits, -EAGAIN no room on the wire, else an error. */
+static int encode_chunk(struct primary_engine *p, struct err *e)
+{
+    struct sink out;
+    int rc;
+
+    if (pagebuf_waiting(&p->out.buffer) == 0)
+        return 0;
+    if (!wire_has_room(&p->wire, record_wire_bytes(PAGES_BODY_MAX)))
+        return -EAGAIN;
+    out = wire_sink(&p->wire);
+    rc = epoch_out_encode(&p->out, &out, e);
+    if (rc == 1)
+        wire_put(&p->wire, &out);
+    return rc;
+}
+
+/* Copies, and drains whenever the buffer is full: 1 progress, 0 the pass is wholly copied. */
+static int copy_pass(struct primary_engine *p, bool drain_all, struct err *e)
+{
+    bool is_copied = p->is_pass_open && dirty_next(&p->out.todo, p->out.cursor) >= p->out.todo.pages;
+    int rc;
+
+    if ((drain_all || !is_copied) && pagebuf_waiting(&p->out.buffer) > 0) {
+        rc = encode_chunk(p, e);
+        return rc;
+    }
+    if (is_copied)
+        return 0;
+    rc = epoch_out_copy(&p->out, e);
+    return rc < 0 ? rc : 1;
+}
+
+static int open_pass(struct primary_engine *p, struct err *e)
+{
+    int64_t pages = epoch_out_pass(&p->out, e);
+
+    if (pages < 0)
+        return (int)pages;
+    p->is_pass_open = true;
+    p->pass_pages = (uint64_t)pages;
+    return 1;
+}
+
+static int precopy_on(struct primary_engine *p, struct err *e)
+{
+    int rc;
+
+    if (!p->is_pass_open) {
+        rc = open_pass(p, e);
+        if (rc < 0 || !epoch_out_is_small(&p->out, p->pass_pages))
+            return rc;
+        primary_set_activity(p, ACTIVITY_NONE);
+        primary_feed_plain(p, PE_PRECOPIED);
+        return 1;
+    }
+    rc = copy_pass(p, true, e);
+    if (rc == 0)
+        p->is_pass_open = false;
+    return rc < 0 ? rc : 1;
+}
+
+static int capture_on(struct primary_engine *p, struct err *e)
+{
+    int rc;
+
+    if (!p->is_pass_open) {
+        rc = open_pass(p, e);
+        if (rc > 0)
+            p->dirty_last = p->pass_pages;
+        return rc;
+    }
+    rc = copy_pass(p, false, e);
+    if (rc != 0)
+        return rc;
+    rc = epoch_out_state(&p->out, e);
+    if (rc < 0)
+        return rc;
+    primary_set_activity(p, ACTIVITY_NONE);
+    primary_feed_plain(p, PE_CAPTURED);
+    return 1;
+}
+
+static int flush_on(struct primary_engine *p, struct err *e)
+{
+    struct sink out;
+    int rc = encode_chunk(p, e);
+
+    if (rc != 0)
+        return rc;
+    if (!wire_has_room(&p->wire, epoch_out_finish_bytes(&p->out)))
+        return -EAGAIN;
+    out = wire_sink(&p->wire);
+    if (epoch_out_finish(&p->out, &out) < 0)
+        return -EAGAIN;
+    wire_put(&p->wire, &out);
+    primary_set_activity(p, ACTIVITY_NONE);
+    primary_feed_plain(p, PE_SENT);
+    return 1;
+}
+
+bool primary_work(struct primary_engine *p)
+{
+    static const enum primary_action_type fault_of[] = { PA_BEGIN, PA_PRECOPY, PA_CAPTURE, PA_FLUSH };
+    enum activity was = p->activity;
+    struct err e = { 0 };
+    int rc = 0;
+
+    switch (p->activity) {
+    case ACTIVITY_NONE:
+        return false;
+    case ACTIVITY_PRECOPY:
+        rc = precopy_on(p, &e);
+        break;
+    case ACTIVITY_CAPTURE:
+        rc = capture_on(p, &e);
+        break;
+    case ACTIVITY_FLUSH:
+        rc = flush_on(p, &e);
+        break;
+    }
+    if (rc < 0 && rc != -EAGAIN)
+        epoch_fault(p, fault_of[was], &e);
+    return rc != -EAGAIN;
+}
