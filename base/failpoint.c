@@ -1,6 +1,8 @@
 /* failpoint — see failpoint.h. */
 #include "base/failpoint.h"
 
+#include "base/attr.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,17 +44,20 @@ int failpoint_arm_from_environment(void)
     const char *order = getenv("REPLICATOR_FAILPOINT");
     char place[32], action[16];
     unsigned long nth = 1;
+    int wanted = 0, action_end = 0, end = 0;
 
     if (!order)
         return 0;
-    if (sscanf(order, "%31[a-z_]:%15[a-z]:%lu", place, action, &nth) < 2 || nth == 0)
+    if (sscanf(order, "%31[a-z_]:%15[a-z]%n:%lu%n", place, action, &action_end, &nth, &end) < 2 ||
+        order[end > 0 ? end : action_end] != '\0' || nth == 0)
         return -1;
-    for (size_t a = 0; a < sizeof(actions) / sizeof(actions[0]); a++)
+    for (size_t a = 0; a < ARRAY_LEN(actions); a++)
         if (strcmp(action, actions[a].word) == 0)
-            armed_signal = actions[a].signal;
+            wanted = actions[a].signal;
     for (unsigned f = 0; f < FAILPOINT_COUNT; f++)
-        if (strcmp(place, failpoint_names[f]) == 0 && armed_signal) {
+        if (strcmp(place, failpoint_names[f]) == 0 && wanted) {
             armed_place = (enum failpoint)f;
+            armed_signal = wanted;
             armed_countdown = nth;
             failpoint_hook = strike_when_reached;
             return 0;

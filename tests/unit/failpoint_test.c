@@ -72,6 +72,7 @@ static void an_order_that_names_nothing_known_is_refused(void **state UNUSED)
 {
     static const char *const orders[] = {
         "", "pause", "pause:", "pause:sing", "nowhere:kill", ":kill", "pause:kill:0", "pause kill",
+        "pause:kill:", "pause:kill:2x", "pause:kill:x", "pause:kill 2", "pause:kill:2:3", "pause:killed",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
@@ -79,6 +80,16 @@ static void an_order_that_names_nothing_known_is_refused(void **state UNUSED)
         assert_int_equal(failpoint_arm_from_environment(), -1);
         assert_true(failpoint_hook == NULL);
     }
+    unsetenv("REPLICATOR_FAILPOINT");
+}
+
+static void a_refused_order_leaves_nothing_for_the_next(void **state UNUSED)
+{
+    setenv("REPLICATOR_FAILPOINT", "nowhere:kill", 1);
+    assert_int_equal(failpoint_arm_from_environment(), -1);
+    setenv("REPLICATOR_FAILPOINT", "pause:sing", 1);
+    assert_int_equal(failpoint_arm_from_environment(), -1);
+    assert_true(failpoint_hook == NULL);
     unsetenv("REPLICATOR_FAILPOINT");
 }
 
@@ -151,6 +162,7 @@ int main(void)
         cmocka_unit_test(a_place_calls_the_hook_with_its_number),
         cmocka_unit_test(without_an_order_nothing_is_armed),
         cmocka_unit_test(an_order_that_names_nothing_known_is_refused),
+        cmocka_unit_test(a_refused_order_leaves_nothing_for_the_next),
         cmocka_unit_test(an_armed_place_strikes_on_its_nth_pass),
         cmocka_unit_test(an_abort_is_an_abort),
 #else
