@@ -302,6 +302,8 @@ static bool take_input(struct backup_engine *b)
     rc = wire_next(&b->wire, &rec, &e);
     if (rc == 0) {
         rc = wire_fill(&b->wire, &e);
+        if (rc == 1)
+            backup_heard(&b->proto, backup_now(b));
     } else if (rc == 1 && b->proto.state == B_LEAVING && rec.type != (uint32_t)RECORD_DETACH) {
         return true; /* the replica is gone already: only the farewell counts */
     } else if (rc == 1) {

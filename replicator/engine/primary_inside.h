@@ -58,6 +58,9 @@ void primary_feed_plain(struct primary_engine *p, enum primary_event_type type);
 /* Keeps an event until the present list of actions is done; the first one wins. */
 void primary_raise(struct primary_engine *p, struct primary_event ev);
 
+/* Queues a heartbeat if there is room for it. */
+void primary_send_heartbeat(struct primary_engine *p);
+
 /* Carries out the next action of the list. */
 void primary_act_next(struct primary_engine *p);
 

@@ -114,6 +114,7 @@ static int flush_on(struct primary_engine *p, struct err *e)
         return rc;
     if (!wire_has_room(&p->wire, epoch_out_finish_bytes(&p->out)))
         return -EAGAIN;
+    primary_send_heartbeat(p); /* the ack's echo, and with it the lease, is then as fresh as can be */
     out = wire_sink(&p->wire);
     if (epoch_out_finish(&p->out, &out) < 0)
         return -EAGAIN;

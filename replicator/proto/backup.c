@@ -162,6 +162,12 @@ static void heard(struct backup *b, uint64_t now_ns, uint64_t peer_sent_ns)
         b->peer_sent_ns = peer_sent_ns;
 }
 
+void backup_heard(struct backup *b, uint64_t now_ns)
+{
+    if (has_session(b))
+        heard(b, now_ns, 0);
+}
+
 static enum hello_verdict judge(const struct backup *b, const struct hello *h,
                                 enum hello_verdict precheck)
 {
@@ -291,6 +297,7 @@ static void applied(struct backup *b, const struct backup_event *ev, struct back
         return;
     }
     go(b, B_LINKED);
+    heard(b, ev->now_ns, 0); /* nothing was read meanwhile: that was our silence, not the primary's */
     if (b->stop_wanted)
         leave(b, ev->now_ns, out);
 }
@@ -346,9 +353,8 @@ static bool would_ask(const struct backup *b)
 
 static void tick(struct backup *b, uint64_t now_ns, struct backup_actions *out)
 {
-    if ((b->state == B_LINKED || b->state == B_STAGING || b->state == B_APPLYING) &&
-        !b->link_lost) {
-        if (now_ns >= b->last_rx_ns + b->timing.timeout_ns) {
+    if (has_session(b) && !b->link_lost) {
+        if (b->state != B_APPLYING && now_ns >= b->last_rx_ns + b->timing.timeout_ns) {
             lost(b, out);
         } else if (now_ns >= b->heartbeat_at_ns) {
             b->heartbeat_at_ns = now_ns + b->timing.heartbeat_ns;
@@ -418,11 +424,10 @@ uint64_t backup_deadline(const struct backup *b)
     uint64_t silence = b->last_rx_ns + b->timing.timeout_ns;
 
     switch (b->state) {
+    case B_APPLYING:
+        return b->link_lost ? TIME_NEVER : b->heartbeat_at_ns;
     case B_LINKED:
     case B_STAGING:
-    case B_APPLYING:
-        if (b->link_lost)
-            return TIME_NEVER;
         return b->heartbeat_at_ns < silence ? b->heartbeat_at_ns : silence;
     case B_ALONE:
         return would_ask(b) || b->is_final ? b->ask_at_ns : TIME_NEVER;

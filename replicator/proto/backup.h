@@ -154,6 +154,10 @@ void backup_init(struct backup *b, bool primary_owns);
 void backup_step(struct backup *b, const struct backup_event *ev, struct backup_actions *out);
 uint64_t backup_deadline(const struct backup *b);
 
+/* Octets came in the session, of whatever record: the primary lives. Epochs that take longer than
+ * the timeout to arrive must not look like silence. */
+void backup_heard(struct backup *b, uint64_t now_ns);
+
 /* True while a commit of the current term is held that this side may yet activate. */
 bool backup_is_ready(const struct backup *b);
 
