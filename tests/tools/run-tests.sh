@@ -16,6 +16,7 @@ mkdir -p "$logs"
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_leaks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-atexit_sleep_ms=0}
 passed=0 failed=0 skipped=0
 
 # Copies a command's output to LOG, prints the line of each test, leaves "P F S" in COUNTS.

@@ -134,14 +134,14 @@ static void two_askers_never_both_get_it(void **state)
     rng_seed(&r, 1);
     for (uint32_t round = 0; round < ROUNDS; round++) {
         uint32_t term = 1000 + round;
-        pid_t first = start_asker(term, FENCE_PRIMARY, rng_below(&r, 400000));
+        pid_t first = start_asker(term, FENCE_PRIMARY, rng_below(&r, 800000));
         pid_t second = start_asker(term, FENCE_BACKUP, rng_below(&r, 100000));
         enum fence_answer primary = answer_from(first), backup = answer_from(second);
 
         assert_true((primary == FENCE_GRANTED && backup == FENCE_DENIED) ||
                     (primary == FENCE_DENIED && backup == FENCE_GRANTED));
-        assert_int_equal(ask_afresh(term, FENCE_PRIMARY), primary);
-        assert_int_equal(ask_afresh(term, FENCE_BACKUP), backup);
+        assert_int_equal(answer_from(start_asker(term, FENCE_PRIMARY, 0)), primary);
+        assert_int_equal(answer_from(start_asker(term, FENCE_BACKUP, 0)), backup);
         granted[primary == FENCE_GRANTED ? 0 : 1]++;
     }
     print_message("# %u rounds: primary first in %u, backup in %u\n", ROUNDS, granted[0], granted[1]);
@@ -246,7 +246,7 @@ static int remove_folder(void **state)
     char command[128];
 
     (void)state;
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    snprintf(command, sizeof(command), "rm -rf %s 2>/dev/null", folder);
     while (access(folder, F_OK) == 0)
         if (system(command) < 0)
             return -1;
@@ -256,10 +256,11 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* First, while this process has no thread yet: it forks. */
+        cmocka_unit_test(two_askers_never_both_get_it),
         cmocka_unit_test(the_first_to_ask_gets_it_and_keeps_it),
         cmocka_unit_test(each_term_has_a_token_of_its_own),
         cmocka_unit_test(the_file_names_its_owner),
-        cmocka_unit_test(two_askers_never_both_get_it),
         cmocka_unit_test(claims_leave_nothing_behind),
         cmocka_unit_test(a_file_that_names_nobody_decides_nothing),
         cmocka_unit_test(a_folder_that_is_away_is_no_answer_and_may_come_back),
