@@ -128,6 +128,12 @@ static void ask(struct primary *p, uint64_t now_ns, struct primary_actions *out)
     act(out, PA_ASK)->term = p->term;
 }
 
+/* Output is held that the token of the term decides about, and no session stands. */
+static bool is_in_grace(const struct primary *p)
+{
+    return p->armed && p->held && !p->owns && p->state <= P_GREETING;
+}
+
 /* Leaves the open epoch, with the guest running and its pages in the carry. */
 static void abandon(struct primary *p, struct primary_actions *out)
 {
@@ -246,6 +252,7 @@ static void begin_capture(struct primary *p, uint64_t now_ns, struct primary_act
     p->paused_at_ns = now_ns;
     act(out, PA_PAUSE);
     p->held = true;
+    p->open_due = false; /* what could not be opened is now this epoch's */
     act(out, PA_MARK)->epoch = p->epoch;
     act(out, PA_CAPTURE);
 }
@@ -331,9 +338,14 @@ static void hello_answered(struct primary *p, const struct primary_event *ev,
         lost(p, ev->now_ns, out); /* a commit that cannot be: nothing it says is to be built on */
         return;
     }
-    if (h->committed < p->acked) {
-        /* It no longer holds what it acknowledged: that process is gone and the replica with it.
-         * What it lacks it can't activate, so the output of the old lineage is ours. */
+    if (h->committed == 0 && is_in_grace(p)) {
+        /* It no longer holds what it may have committed: that process is gone and the replica with
+         * it. It may have activated it before that, and then the token says so. */
+        act(out, PA_CLOSE_LINK);
+        ask(p, ev->now_ns, out);
+        return;
+    }
+    if (h->committed < p->acked) { /* what it lacks it can't activate: the output is ours */
         act(out, PA_CLOSE_LINK);
         go(p, P_OFF);
         p->reconnect_at_ns = ev->now_ns;
@@ -507,11 +519,6 @@ static void wants_end(struct primary *p, const struct primary_event *ev, struct 
 }
 
 /* ---- time ------------------------------------------------------------------------------------------ */
-
-static bool is_in_grace(const struct primary *p)
-{
-    return p->armed && p->held && !p->owns && p->state <= P_GREETING;
-}
 
 static void tick_without_session(struct primary *p, uint64_t now_ns, struct primary_actions *out)
 {
