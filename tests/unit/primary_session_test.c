@@ -2,12 +2,6 @@
  * successor does with what a killed process left behind. */
 #include "replicator/proto/primary.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "tests/unit/primary_bench.h"
 
 /* ---- coming back ------------------------------------------------------------------------------------------- */
@@ -64,14 +58,34 @@ static void a_backup_that_lost_its_replica_is_seeded_anew(void **state UNUSED)
 {
     struct bench b;
 
+    start(&b, true);
+    open_session(&b, 0);
+    commit_epoch(&b);
+    plain(&b, PE_LINK_DOWN);
+    connect_up_to_greeting(&b);
+    hello_ack(&b, HELLO_OK, 0);
+    assert_true(says(&b, PA_RESEED));
+    assert_true(b.p.lineage != LINEAGE && b.p.replaces == LINEAGE);
+    open_session(&b, 0);
+    assert_int_equal(find(&b, PA_BEGIN)->flags, EPOCH_SEED);
+}
+
+/* It may have been activated before it was lost. */
+static void a_lost_replica_alone_is_no_reason_to_open(void **state UNUSED)
+{
+    struct bench b;
+
     start_protected(&b);
     plain(&b, PE_LINK_DOWN);
     connect_up_to_greeting(&b);
     hello_ack(&b, HELLO_OK, 0);
-    assert_true(says(&b, PA_OPEN) && says(&b, PA_RESEED));
-    assert_true(b.p.lineage != LINEAGE && b.p.replaces == LINEAGE);
-    open_session(&b, 0);
-    assert_int_equal(find(&b, PA_BEGIN)->flags, EPOCH_SEED);
+    assert_true(says(&b, PA_ASK));
+    assert_false(says(&b, PA_OPEN) || says(&b, PA_RESEED));
+    token(&b, FENCE_GRANTED, b.p.term);
+    assert_true(says(&b, PA_OPEN));
+    connect_up_to_greeting(&b);
+    hello_ack(&b, HELLO_OK, 0);
+    assert_true(says(&b, PA_RESEED));
 }
 
 static void an_answer_to_another_hello_is_ignored(void **state UNUSED)
@@ -235,6 +249,7 @@ int main(void)
         cmocka_unit_test(reconnect_without_the_commit_releases_nothing),
         cmocka_unit_test(a_commit_that_cannot_be_ends_the_session),
         cmocka_unit_test(a_backup_that_lost_its_replica_is_seeded_anew),
+        cmocka_unit_test(a_lost_replica_alone_is_no_reason_to_open),
         cmocka_unit_test(an_answer_to_another_hello_is_ignored),
         cmocka_unit_test(a_refusal_is_remembered_and_tried_again_later),
         cmocka_unit_test(need_pages_abandons),

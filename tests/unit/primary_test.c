@@ -2,11 +2,7 @@
  * proto/primary.h is a test; primary_session_test and primary_walk_test have the others. */
 #include "replicator/proto/primary.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "tests/unit/primary_bench.h"
 

@@ -2,20 +2,14 @@
  * nearly right or anything: no assertion fires, no promise of proto/primary.h breaks, time goes on. */
 #include "replicator/proto/primary.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "base/rng.h"
 #include "tests/unit/primary_bench.h"
 
 struct walk {
     struct bench b;
     struct rng r;
-    bool is_guest_paused, was_over;
-    uint64_t newest_begun, begun_in_lineage;
+    bool is_guest_paused;
+    uint64_t newest_begun;
     bool is_epoch_open; /* begun, neither acknowledged nor abandoned */
 };
 
@@ -46,9 +40,6 @@ static bool may_open(const struct primary *before, const struct primary_event *e
         return before->state == P_ASKING && ev->answer == FENCE_GRANTED && ev->term == before->term;
     case PE_DETACH:
         return ev->detach->session == before->session;
-    case PE_HELLO_ACK: /* it holds nothing of what it once acknowledged, or never had anything */
-        return before->state == P_GREETING && ev->hello_ack->session == before->session &&
-               ev->hello_ack->lineage == before->lineage && ev->hello_ack->committed == 0;
     default:
         return before->open_due;
     }
@@ -254,7 +245,7 @@ static void walk_start(struct walk *w)
 static void no_order_of_events_breaks_a_promise(void **state UNUSED)
 {
     struct walk w = { 0 };
-    unsigned visits[P_STATES] = { 0 };
+    unsigned visits[P_STATES] = { 0 }, total = 0;
 
     rng_seed(&w.r, 1);
     for (unsigned walks = 0; walks < 2000; walks++) {
@@ -267,8 +258,11 @@ static void no_order_of_events_breaks_a_promise(void **state UNUSED)
         }
         visits[w.b.p.state]++;
     }
-    for (unsigned s = 0; s < P_STATES; s++)
+    for (unsigned s = 0; s < P_STATES; s++) {
         assert_true(visits[s] > 50); /* a walk that goes nowhere proves nothing */
+        total += visits[s];
+    }
+    assert_true(total > 100000);
 }
 
 static void events_without_any_sense_harm_nothing(void **state UNUSED)
