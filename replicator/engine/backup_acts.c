@@ -127,11 +127,16 @@ static int ask_arbiter(struct backup_engine *b, uint32_t term, struct err *e)
 {
     struct fence_question q = { .lineage = b->proto.lineage, .term = term, .side = FENCE_BACKUP };
 
+    int rc;
+
+    if (b->asked)
+        return 0; /* an arbiter may be slower than our timeout: asking anew would never hear it */
     FAILPOINT(backup_ask_token);
     memcpy(q.domain, b->shape.name, sizeof(q.domain));
-    b->asked = true;
+    rc = b->parts.fence->ops->ask(b->parts.fence, &q, e);
+    b->asked = rc == 0;
     b->asked_term = term;
-    return b->parts.fence->ops->ask(b->parts.fence, &q, e);
+    return rc;
 }
 
 /* The token is ours: there is no way back, so a failure is tried again, not given up. */

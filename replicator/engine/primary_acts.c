@@ -152,11 +152,16 @@ static int ask_arbiter(struct primary_engine *p, const struct primary_action *a,
 {
     struct fence_question q = { .lineage = p->proto.lineage, .term = a->term, .side = FENCE_PRIMARY };
 
+    int rc;
+
+    if (p->asked)
+        return 0; /* an arbiter may be slower than our timeout: asking anew would never hear it */
     FAILPOINT(primary_ask_token);
     memcpy(q.domain, p->about.name, sizeof(q.domain));
-    p->asked = true;
+    rc = p->parts.fence->ops->ask(p->parts.fence, &q, e);
+    p->asked = rc == 0;
     p->asked_term = a->term;
-    return p->parts.fence->ops->ask(p->parts.fence, &q, e);
+    return rc;
 }
 
 static int connect_peer(struct primary_engine *p, struct err *e)
