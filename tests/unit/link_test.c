@@ -210,7 +210,11 @@ static void tcp_tries_every_address_of_a_host(void **state)
 
     (void)state;
     snprintf(address, sizeof(address), "tcp:localhost%s", strrchr(bound, ':'));
-    a = must_connect(address);
+    if (link_connect(&a, address, NS_PER_S, &e) == -EHOSTUNREACH) {
+        close(listener);
+        skip(); /* a machine that has no "localhost" */
+    }
+    assert_int_equal(e.code, 0);
     assert_int_equal(settle(a, &e), 1);
     b = must_accept(listener);
     round_trip(a, b);
