@@ -1,0 +1,307 @@
+/* epoch_out_test — whatever happens to an epoch, no page is forgotten: what the backup lacks is in the
+ * guest's log, in the carry, or on its way. */
+#include "replicator/engine/epoch_out.h"
+
+#include "tests/unit/epoch_out_bench.h"
+
+static void the_first_epoch_has_every_page(void **state UNUSED)
+{
+    struct epoch_end end;
+
+    begin(EPOCH_SEED);
+    assert_int_equal(pass(false), 0);
+    assert_int_equal(dirty_count(&b->out.set), PAGES);
+    assert_int_equal(dirty_count(&b->out.carry) + dirty_count(&b->out.todo), 0);
+    finish(&end);
+    assert_int_equal(end.pages, PAGES);
+    assert_int_equal(end.state_records, 1);
+    assert_int_equal(end.flags, EPOCH_SEED);
+    acked();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+    assert_int_equal(dirty_count(&b->out.set), 0);
+}
+
+static void every_written_page_is_in_the_next_epoch_and_no_other(void **state UNUSED)
+{
+    struct epoch_end end;
+
+    commit_all();
+    for (unsigned n = 0; n < 50; n++) {
+        uint64_t written = 0;
+
+        guest_writes_some(rng_below(&b->r, PAGES));
+        for (uint64_t pfn = 0; pfn < PAGES; pfn++)
+            written += b->guest.log[pfn];
+        begin(0);
+        assert_int_equal(pass(false), 0);
+        assert_int_equal(dirty_count(&b->out.set), written);
+        finish(&end);
+        assert_int_equal(end.pages, written);
+        acked();
+        assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+    }
+}
+
+static void pages_written_during_the_live_copy_are_copied_again(void **state UNUSED)
+{
+    struct epoch_end end;
+
+    begin(EPOCH_SEED);
+    for (unsigned n = 0; n < 3; n++) {
+        assert_int_equal(pass(true), 0);
+        guest_writes_some(40);
+    }
+    assert_int_equal(pass(false), 0);
+    finish(&end);
+    assert_true(end.pages > PAGES);
+    acked();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+}
+
+static void more_pages_than_the_buffer_holds_are_two_batches(void **state UNUSED)
+{
+    struct epoch_end end;
+    struct err e;
+
+    commit_all();
+    for (uint64_t pfn = 0; pfn < BUFFER + 10; pfn++)
+        guest_writes(pfn);
+    begin(0);
+    assert_int_equal(epoch_out_pass(&b->out, &e), BUFFER + 10);
+    assert_int_equal(epoch_out_copy(&b->out, &e), 1);
+    assert_int_equal(pagebuf_waiting(&b->out.buffer), BUFFER);
+    assert_int_equal(epoch_out_copy(&b->out, &e), 1); /* full: nothing is lost, nothing goes on */
+    assert_int_equal(dirty_count(&b->out.todo), 10);
+    encode_all();
+    assert_int_equal(epoch_out_copy(&b->out, &e), 0);
+    assert_int_equal(pagebuf_waiting(&b->out.buffer), 10); /* these may wait until the guest runs */
+    finish(&end);
+    assert_int_equal(end.batches, 2);
+    assert_int_equal(b->batches, 2);
+    assert_int_equal(end.pages, BUFFER + 10);
+    acked();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+}
+
+static void deferred_pages_stay_in_the_carry_until_they_are_sent(void **state UNUSED)
+{
+    commit_all();
+    guest_writes(3);
+    guest_writes(4);
+    guest_writes(5);
+    b->guest.deferred[4] = true;
+    commit_all();
+    assert_int_equal(dirty_count(&b->out.carry), 1);
+    assert_true(dirty_has(&b->out.carry, 4));
+    nothing_is_forgotten();
+    commit_all(); /* not written since, still not to be had */
+    assert_true(dirty_has(&b->out.carry, 4));
+    b->guest.deferred[4] = false;
+    commit_all();
+    assert_int_equal(dirty_count(&b->out.carry), 0);
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+}
+
+static void an_epoch_of_deferred_pages_only_is_empty(void **state UNUSED)
+{
+    struct epoch_end end;
+
+    commit_all();
+    for (uint64_t pfn = 0; pfn < 10; pfn++) {
+        guest_writes(pfn);
+        b->guest.deferred[pfn] = true;
+    }
+    begin(0);
+    assert_int_equal(pass(false), 0);
+    finish(&end);
+    assert_int_equal(end.pages, 0);
+    assert_int_equal(end.chunks, 0);
+    acked();
+    assert_int_equal(dirty_count(&b->out.carry), 10);
+}
+
+static void abandoning_returns_every_page_wherever_it_was(void **state UNUSED)
+{
+    struct err e;
+
+    commit_all();
+    for (uint64_t pfn = 0; pfn < 2 * BUFFER; pfn++)
+        guest_writes(pfn);
+    begin(0);
+    assert_int_equal(epoch_out_pass(&b->out, &e), 2 * BUFFER);
+    assert_int_equal(epoch_out_copy(&b->out, &e), 1); /* one half in the buffer, one to do */
+    epoch_out_abandon(&b->out);
+    assert_int_equal(dirty_count(&b->out.carry), 2 * BUFFER);
+    assert_int_equal(dirty_count(&b->out.set) + dirty_count(&b->out.todo), 0);
+    nothing_is_forgotten();
+    commit_all();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+}
+
+static void versions_of_an_abandoned_epoch_are_no_bases(void **state UNUSED)
+{
+    struct epoch_end end;
+
+    commit_all();
+    for (unsigned n = 0; n < 30; n++) {
+        guest_writes_some(60);
+        begin(0);
+        assert_int_equal(pass(false), 0);
+        finish(&end);
+        if (rng_chance(&b->r, 500000)) /* sent whole, and lost */
+            epoch_out_abandon(&b->out);
+        else
+            acked();
+    }
+    commit_all();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+}
+
+static void after_a_failed_read_of_the_log_everything_is_to_do(void **state UNUSED)
+{
+    struct err e;
+
+    commit_all();
+    guest_writes_some(20);
+    begin(0);
+    b->guest.dirty_fails = true;
+    assert_true(epoch_out_pass(&b->out, &e) < 0);
+    epoch_out_abandon(&b->out);
+    assert_int_equal(dirty_count(&b->out.carry), PAGES);
+    b->guest.dirty_fails = false;
+    commit_all();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+}
+
+static void a_failed_copy_or_state_loses_no_page(void **state UNUSED)
+{
+    struct err e;
+
+    commit_all();
+    guest_writes_some(100);
+    begin(0);
+    b->guest.copy_fails = true;
+    assert_true(pass(false) < 0);
+    epoch_out_abandon(&b->out);
+    nothing_is_forgotten();
+    b->guest.copy_fails = false;
+    begin(0);
+    assert_int_equal(pass(false), 0);
+    b->guest.state_fails = true;
+    assert_true(epoch_out_state(&b->out, &e) < 0);
+    epoch_out_abandon(&b->out);
+    nothing_is_forgotten();
+    b->guest.state_fails = false;
+    commit_all();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+}
+
+static void nothing_is_appended_to_a_sink_that_is_short(void **state UNUSED)
+{
+    struct err e;
+    uint8_t octets[64];
+    struct sink little = { octets, sizeof(octets) };
+
+    commit_all();
+    guest_writes(1);
+    begin(0);
+    assert_int_equal(pass(false), 0);
+    assert_int_equal(epoch_out_encode(&b->out, &little, &e), -ENOBUFS);
+    assert_int_equal(little.left, sizeof(octets));
+    assert_int_equal(pagebuf_waiting(&b->out.buffer), 1);
+    assert_int_equal(epoch_out_state(&b->out, &e), 0);
+    encode_all();
+    assert_true(epoch_out_finish_bytes(&b->out) > sizeof(octets));
+    assert_int_equal(epoch_out_finish(&b->out, &little), -ENOBUFS);
+    assert_int_equal(little.left, sizeof(octets));
+}
+
+static void forgetting_makes_every_page_dirty_and_every_version_unknown(void **state UNUSED)
+{
+    commit_all();
+    commit_all();
+    epoch_out_forget(&b->out);
+    assert_int_equal(dirty_count(&b->out.carry), PAGES);
+    assert_int_equal(b->out.committed, 0);
+    memset(b->backup, 0, PAGES * PAGE_BYTES); /* another backup */
+    commit_all();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+}
+
+static void the_digest_is_that_of_the_octets(void **state UNUSED)
+{
+    struct epoch_end end;
+
+    commit_all();
+    guest_writes_some(90);
+    begin(0);
+    assert_int_equal(pass(false), 0);
+    finish(&end);
+    assert_int_equal(end.digest, digest_of(b->octets, b->taken - record_wire_bytes(40) - record_wire_bytes(0)));
+}
+
+static void live_passes_end_when_little_is_left_or_after_a_few(void **state UNUSED)
+{
+    begin(EPOCH_SEED);
+    assert_false(epoch_out_is_small(&b->out, PAGES));
+    assert_true(epoch_out_is_small(&b->out, 1));
+    for (unsigned n = 0; n < 10; n++)
+        assert_int_equal(pass(true), 0);
+    assert_true(epoch_out_is_small(&b->out, PAGES)); /* a guest that writes all the time */
+}
+
+static void no_order_of_failures_forgets_a_page(void **state UNUSED)
+{
+    struct epoch_end end;
+    struct err e;
+
+    for (unsigned n = 0; n < 600; n++) {
+        bool is_live = rng_chance(&b->r, 300000);
+
+        b->guest.dirty_fails = rng_chance(&b->r, 50000);
+        b->guest.copy_fails = rng_chance(&b->r, 50000);
+        b->guest.deferred[rng_below(&b->r, PAGES)] = rng_chance(&b->r, 500000);
+        guest_writes_some(rng_below(&b->r, 100));
+        begin(b->out.committed == 0 ? EPOCH_SEED : 0);
+        if ((is_live && pass(true) < 0) || (guest_writes_some(5), pass(false) < 0) ||
+            rng_chance(&b->r, 100000)) {
+            epoch_out_abandon(&b->out);
+        } else {
+            assert_int_equal(epoch_out_state(&b->out, &e), 0);
+            guest_writes_some(20); /* it runs again */
+            finish(&end);
+            if (rng_chance(&b->r, 200000))
+                epoch_out_abandon(&b->out);
+            else
+                acked();
+        }
+        nothing_is_forgotten();
+    }
+    memset(b->guest.deferred, 0, sizeof(b->guest.deferred));
+    b->guest.dirty_fails = b->guest.copy_fails = false;
+    commit_all();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_first_epoch_has_every_page, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_written_page_is_in_the_next_epoch_and_no_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pages_written_during_the_live_copy_are_copied_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_pages_than_the_buffer_holds_are_two_batches, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deferred_pages_stay_in_the_carry_until_they_are_sent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_epoch_of_deferred_pages_only_is_empty, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(abandoning_returns_every_page_wherever_it_was, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(versions_of_an_abandoned_epoch_are_no_bases, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(after_a_failed_read_of_the_log_everything_is_to_do, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_copy_or_state_loses_no_page, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_appended_to_a_sink_that_is_short, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(forgetting_makes_every_page_dirty_and_every_version_unknown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_digest_is_that_of_the_octets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(live_passes_end_when_little_is_left_or_after_a_few, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_order_of_failures_forgets_a_page, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
