@@ -1,0 +1,118 @@
+/* cmd_protect — options of `replicator protect`, their limits, and what is refused. */
+#include "base/clock.h"
+#include "replicator/commands.h"
+#include "replicator/options.h"
+#include "replicator/primary_daemon.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OPTION(field) offsetof(struct chosen, field)
+
+struct chosen {
+    const char *to, *arbiter, *compression, *unsafe, *run_dir;
+    uint64_t interval_ns, heartbeat_ns, timeout_ns, buffer_pages, cache_bytes, netbuf_bytes;
+    bool json;
+};
+
+#define HEARTBEAT_UNSET UINT64_MAX
+
+static const struct option_row rows[] = {
+    { "to", "ADDRESS", "where the backup listens: tcp:HOST:PORT,\nunix:PATH or exec:COMMAND",
+      option_text, OPTION(to), { 0, 0 } },
+    { "interval", "TIME", "from pause to pause (25ms); 0: as fast as it goes", option_time,
+      OPTION(interval_ns), { 0, INTERVAL_NS_MAX } },
+    { "heartbeat", "TIME", "between signs of life (100ms, or timeout/4)", option_time,
+      OPTION(heartbeat_ns), { NS_PER_MS, TIMEOUT_NS_MAX } },
+    { "timeout", "TIME", "silence after which the backup is lost (1s)", option_time, OPTION(timeout_ns),
+      { TIMEOUT_NS_MIN, TIMEOUT_NS_MAX } },
+    { "arbiter", "HOW", "who decides when both lose each other: manual,\nexec:PATH or file:DIR (manual)",
+      option_text, OPTION(arbiter), { 0, 0 } },
+    { "page-buffer", "PAGES", "copied at most while the guest is paused (4096)", option_count,
+      OPTION(buffer_pages), { 256, 1u << 24 } },
+    { "page-cache", "SIZE", "of prior versions, for deltas (64M)", option_size, OPTION(cache_bytes),
+      { 0, UINT64_C(1) << 40 } },
+    { "compression", "HOW", "auto, delta or none (auto)", option_text, OPTION(compression), { 0, 0 } },
+    { "netbuf-limit", "SIZE", "of output held back (16M)", option_size, OPTION(netbuf_bytes),
+      { 1u << 20, UINT64_C(1) << 32 } },
+    { "unsafe", "WHAT", "no-netbuf: let output out before its commit", option_text, OPTION(unsafe),
+      { 0, 0 } },
+    { "run-dir", "DIR", "sockets and locks (/run/replicator)", option_text, OPTION(run_dir), { 0, 0 } },
+    { "json", NULL, "events on stdout, one object a line", option_flag, OPTION(json), { 0, 0 } },
+    { .name = NULL },
+};
+
+static const struct usage usage = {
+    .command = "protect",
+    .rows = rows,
+    .words = "SPEC is sim:NAME?mib=256&workload=kv&dirty=2000&seed=7&nic=udp:HOST:PORT (all\n"
+             "but the name may be left out). Runs until the guest ends, detach, or SIGTERM.\n",
+    .least = 1,
+    .most = 1,
+};
+
+/* What tables of rows can't say. Returns an exit code. */
+static int judge(struct chosen *c, struct primary_options *o)
+{
+    if (!c->to)
+        return options_refuse(&usage, "--to is missing: where does the backup listen?");
+    if (strncmp(c->to, "tcp:", 4) != 0 && strncmp(c->to, "unix:", 5) != 0 && strncmp(c->to, "exec:", 5) != 0)
+        return options_refuse(&usage, "--to %.80s: want tcp:HOST:PORT, unix:PATH or exec:COMMAND", c->to);
+    if (c->unsafe && strcmp(c->unsafe, "no-netbuf") != 0)
+        return options_refuse(&usage, "--unsafe %.40s: the only one is no-netbuf", c->unsafe);
+    if (c->heartbeat_ns == HEARTBEAT_UNSET) {
+        uint64_t most = c->timeout_ns / 4;
+
+        c->heartbeat_ns = HEARTBEAT_NS_DEFAULT < most ? HEARTBEAT_NS_DEFAULT : most;
+    } else if (c->heartbeat_ns > c->timeout_ns / 4) {
+        return options_refuse(&usage, "--heartbeat must be at most a quarter of --timeout: one late sign "
+                                      "of life must not look like a death");
+    }
+    if (strcmp(c->compression, "auto") == 0)
+        o->delta = o->lz4 = true;
+    else if (strcmp(c->compression, "delta") == 0)
+        o->delta = true;
+    else if (strcmp(c->compression, "none") != 0)
+        return options_refuse(&usage, "--compression %.40s: want auto, delta or none", c->compression);
+    return EXIT_OK;
+}
+
+int cmd_protect(int argc, char **argv)
+{
+    struct chosen c = {
+        .arbiter = "manual",
+        .compression = "auto",
+        .interval_ns = INTERVAL_NS_DEFAULT,
+        .heartbeat_ns = HEARTBEAT_UNSET,
+        .timeout_ns = TIMEOUT_NS_DEFAULT,
+        .buffer_pages = 4096,
+        .cache_bytes = UINT64_C(64) << 20,
+        .netbuf_bytes = UINT64_C(16) << 20,
+    };
+    struct primary_options o = { 0 };
+    struct err e;
+    int first, rc = options_parse(&usage, argc, argv, &c, &first);
+
+    if (rc != 0)
+        return rc < 0 ? EXIT_USAGE : EXIT_OK;
+    rc = judge(&c, &o);
+    if (rc != EXIT_OK)
+        return rc;
+    o.spec = argv[first];
+    if (strncmp(o.spec, "sim:", 4) != 0) {
+        fprintf(stderr, "replicator protect: \"%.80s\" is no simulated guest, and this build knows no other "
+                        "kind: write sim:NAME\n", o.spec);
+        return EXIT_UNIMPLEMENTED;
+    }
+    if (run_dir_open(&o.run, c.run_dir, &e) < 0)
+        return options_refuse(&usage, "%s", e.text);
+    o.to = c.to;
+    o.arbiter = c.arbiter;
+    o.timing = (struct timing){ c.interval_ns, c.heartbeat_ns, c.timeout_ns };
+    o.buffer_pages = c.buffer_pages;
+    o.cache_bytes = c.cache_bytes;
+    o.netbuf_bytes = c.netbuf_bytes;
+    o.unsafe_netbuf = c.unsafe != NULL;
+    o.json = c.json;
+    return primary_daemon_run(&o);
+}

@@ -1,0 +1,26 @@
+/* nic — the world's end of a simulated guest's network: one connected UDP socket. Sending never waits;
+ * what can't be sent is lost, as on any network. */
+#ifndef REPLICATOR_NIC_H
+#define REPLICATOR_NIC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "checkpoint/guest.h"
+
+struct nic {
+    int fd; /* -1: the guest has no network */
+};
+
+/* place: "udp:HOST:PORT" (HOST may be [V6]) or "none". A HOST that is no number asks the resolver. */
+MUST_CHECK int nic_open(struct nic *n, const char *place, struct err *e);
+void nic_close(struct nic *n); /* any state, twice */
+
+/* One frame out; shaped for a netbuf's sink. nic: a struct nic. */
+void nic_send(void *nic, const uint8_t *frame, size_t bytes);
+
+/* Gives frames that wait to the guest, a bounded number a call. */
+void nic_receive(struct nic *n, struct guest *g);
+
+#endif
