@@ -540,7 +540,8 @@ static void tick_without_session(struct primary *p, uint64_t now_ns, struct prim
 
 static void tick_in_session(struct primary *p, uint64_t now_ns, struct primary_actions *out)
 {
-    if (now_ns >= p->last_rx_ns + p->timing.timeout_ns) {
+    if (now_ns >= p->last_rx_ns + p->timing.timeout_ns ||
+        now_ns >= p->echo_ns + timing_stall_ns(&p->timing)) {
         lost(p, now_ns, out);
         return;
     }

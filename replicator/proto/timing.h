@@ -34,6 +34,13 @@ static inline uint64_t timing_grace_ns(const struct timing *t)
     return t->timeout_ns / 4;
 }
 
+/* How long a session may go on in which nothing that the primary says is answered: its octets come in,
+ * or the backup would hang up, but nothing is made of them (a length spoilt on the way, say). */
+static inline uint64_t timing_stall_ns(const struct timing *t)
+{
+    return 8 * t->timeout_ns;
+}
+
 /* How long either side waits before it repeats an unanswered question. */
 static inline uint64_t timing_ask_again_ns(const struct timing *t)
 {
