@@ -229,6 +229,42 @@ void connections_spoil(struct world *w, enum side from)
     }
 }
 
+/* True for octets whose change no digest would show: greetings, marks and heartbeats. What they are
+ * worth without a checksum of their own is TCP's and TLS's affair. */
+static bool is_near_message(const struct pipe_way *p, uint64_t at)
+{
+    static const uint8_t marks[][4] = { { 1, 0, 0x50, 0xd2 }, { 2, 0, 0x50, 0x52 },
+                                        { 3, 0, 0x50, 0x52 }, { 0x14, 0, 0x50, 0x52 } };
+
+    for (uint64_t back = 0; back < 56; back++)
+        for (unsigned m = 0; m < ARRAY_LEN(marks); m++) {
+            unsigned same = 0;
+
+            while (same < 4 && p->octets[(at - back + same) % PIPE_BYTES] == marks[m][same])
+                same++;
+            if (same == 4)
+                return true;
+        }
+    return false;
+}
+
+/* One bit of an epoch on its way changes, and TCP's checksum does not see it. */
+bool connections_flip(struct world *w)
+{
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *c = &w->connections[i];
+        struct pipe_way *p = &c->ways[PRIMARY];
+        uint64_t at = p->tail + rng_below(&w->rng, p->head - p->tail);
+
+        if (!c->is_used || !c->is_established || c->is_stranger || p->head == p->tail ||
+            at < GREETING_MAX || is_near_message(p, at))
+            continue;
+        p->octets[at % PIPE_BYTES] ^= (uint8_t)(1u << rng_below(&w->rng, 8));
+        return true;
+    }
+    return false;
+}
+
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
 static struct connection_end *end_of(struct link *l)

@@ -237,7 +237,16 @@ static void network_fault(struct world *w, unsigned kind, uint64_t ns)
     case FAULT_slow_link:
         w->slow_until = w->now + ns;
         break;
+    case FAULT_flip_bit:
+        if (connections_flip(w)) {
+            w->has_flipped = true;
+        } else if (w->flip_tries++ < 200) { /* nothing is on its way just now */
+            w->next_fault--;
+            w->fault_at = w->now + w->config.latency_ns / 2 + 1;
+        }
+        break;
     default:
+        w->has_spoiled = true;
         connections_spoil(w, kind == FAULT_spoil_to_backup ? PRIMARY : BACKUP);
         break;
     }
@@ -309,7 +318,8 @@ static void do_fault(struct world *w, unsigned kind)
         stranger(w, kind == FAULT_stranger_replay);
         break;
     default:
-        if ((kind >= FAULT_reset_link && kind <= FAULT_spoil_to_primary) || kind == FAULT_slow_link)
+        if ((kind >= FAULT_reset_link && kind <= FAULT_spoil_to_primary) || kind == FAULT_slow_link ||
+            kind == FAULT_flip_bit)
             network_fault(w, kind, ns);
         else
             other_fault(w, kind, ns);

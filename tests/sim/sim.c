@@ -20,7 +20,7 @@
 #include "tests/sim/world.h"
 
 #define JOBS_MAX     64u
-#define HANG_SECONDS 30u
+#define HANG_SECONDS 10u
 #define SHOWN_MAX    10u
 enum { NTHS = 6, SINGLES_PER_PLACE = 3 * NTHS * 2 };
 
@@ -29,7 +29,10 @@ struct tally {
     uint64_t seed, next, runs, failovers, fenced, ended, epochs, steps, violations;
     uint64_t kinds[FAULT_KINDS_COUNT];
     uint32_t struck[SIDES];
+    bool stops; /* of the first: all of them shall stop */
 };
+
+static struct tally *tallies;
 
 static struct {
     uint64_t runs, seed;
@@ -68,7 +71,7 @@ static bool run_one(struct world *w, uint64_t seed, struct tally *t)
     world_run(w, TIME_NEVER);
     if (!w->is_over)
         observe_end(w, false);
-    world_end(w);
+    world_close(w);
     t->runs++;
     t->epochs += o->epochs;
     t->steps += w->steps;
@@ -94,7 +97,7 @@ static void work(struct tally *t, unsigned step, uint64_t end)
     static struct world w;
 
     world_reserve(&w);
-    for (; t->next < end; t->next += step) {
+    for (; t->next < end && !tallies[0].stops; t->next += step) {
         t->seed = t->next;
         if (t->runs % 256 == 0)
             alarm(HANG_SECONDS);
@@ -103,12 +106,12 @@ static void work(struct tally *t, unsigned step, uint64_t end)
         if (t->violations++ < SHOWN_MAX)
             show_violation(t->seed, w.observer->promise, w.observer->text);
         if (!options.keeps_on)
-            break;
+            tallies[0].stops = true;
     }
 }
 
-/* A worker that dies broke a promise too; another one goes on after its seed. */
-static bool supervise(struct tally *tallies, uint64_t end)
+/* A worker that dies (a failed must(), a hang) broke a promise too. */
+static void supervise(uint64_t end)
 {
     pid_t pids[JOBS_MAX];
     unsigned left = options.jobs;
@@ -134,9 +137,9 @@ static bool supervise(struct tally *tallies, uint64_t end)
         if (!t || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
             continue;
         t->violations++;
+        tallies[0].stops = true;
         show_violation(t->seed, "P7", WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "died");
     }
-    return true;
 }
 
 static void print_states(const char *side, uint32_t struck, unsigned n,
@@ -159,7 +162,7 @@ static const char *backup_name(unsigned s)
     return backup_state_name((enum backup_state)s);
 }
 
-static int report(const struct tally *tallies, uint64_t elapsed_ns)
+static int report(uint64_t elapsed_ns)
 {
     struct tally all = { 0 };
     double seconds = (double)(elapsed_ns ? elapsed_ns : 1) / 1e9;
@@ -231,7 +234,6 @@ static bool parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct world w;
-    struct tally *tallies;
     uint64_t from;
 
     if (!parse(argc, argv)) {
@@ -256,6 +258,6 @@ int main(int argc, char **argv)
     for (unsigned j = 0; j < options.jobs; j++)
         tallies[j].next = options.seed + j;
     from = clock_now_ns();
-    supervise(tallies, options.seed + options.runs);
-    return report(tallies, clock_now_ns() - from);
+    supervise(options.seed + options.runs);
+    return report(clock_now_ns() - from);
 }

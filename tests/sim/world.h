@@ -201,7 +201,8 @@ struct world {
     unsigned fail_in[FAKE_CALLS_COUNT];
     bool fail_forever[FAKE_CALLS_COUNT];
     uint64_t heal_calls_at, operator_at;
-    unsigned operator_tries;
+    unsigned operator_tries, flip_tries;
+    bool has_flipped, has_spoiled;
     bool is_cut[SIDES];
     uint32_t struck[SIDES];      /* states in which faults fell, a bit each */
     /* truth */
@@ -215,7 +216,11 @@ void world_reserve(struct world *w);
 /* replan: changes what the seed has planned; NULL: nothing. */
 void world_build(struct world *w, uint64_t seed, void (*replan)(struct world *));
 void world_run(struct world *w, uint64_t until);
-void world_end(struct world *w);
+void world_close(struct world *w);
+
+/* processes.c */
+void world_arm(void);
+void world_run_node(struct world *w, enum side side);
 
 /* One line of the trace. */
 void trace(struct world *w, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -261,6 +266,7 @@ void connections_cut(struct world *w, enum side from, uint64_t until);
 void connections_healed(struct world *w, enum side from);
 void connections_lose_process(struct world *w, enum side side, bool with_host);
 void connections_spoil(struct world *w, enum side from);
+bool connections_flip(struct world *w);
 
 /* acceptor.c: what the accept process of a backup host does */
 bool acceptor_step(struct world *w);
