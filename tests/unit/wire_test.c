@@ -236,12 +236,12 @@ static void the_longest_record_that_fits_is_taken(void **state UNUSED)
 
 static void unread_octets_come_first(void **state UNUSED)
 {
-    uint8_t octets[64] = { 0 };
+    uint8_t octets[64];
     struct sink out = { octets, sizeof(octets) };
-    const uint8_t body[8] = { 1 };
+    const uint8_t body[8] = { 1 }, tsc[24] = { 2 };
     struct record rec;
 
-    assert_int_equal(record_put(&out, RECORD_X86_TSC_INFO, octets, 24), 0);
+    assert_int_equal(record_put(&out, RECORD_X86_TSC_INFO, tsc, sizeof(tsc)), 0);
     put_record(RECORD_HVM_CONTEXT, body, sizeof(body));
     assert_int_equal(flush_all(), 0);
     assert_int_equal(wire_unread(&wire, octets, sizeof(octets) - out.left), 0);
