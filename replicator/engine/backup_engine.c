@@ -393,8 +393,9 @@ bool backup_engine_step(struct backup_engine *b)
         backup_feed(b, &ev);
         return true;
     }
-    return apply_some(b) || try_activation_again(b) || look_at_arbiter(b) || look_at_candidate(b) ||
-           take_input(b) || send_some(b);
+    /* An ack doesn't wait for the apply, nor a heartbeat for the end of a flood of pages. */
+    return send_some(b) || apply_some(b) || try_activation_again(b) || look_at_arbiter(b) ||
+           look_at_candidate(b) || take_input(b);
 }
 
 /* ---- the outside ---------------------------------------------------------------------------------------------------- */

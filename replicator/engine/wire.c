@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A chunk of zero pages is a thousand times larger than its octets: whoever takes in megabytes of them
+ * is deaf for seconds, and the peer's kernel calls that a dead connection (TCP_USER_TIMEOUT). */
+#define FILL_MAX ((size_t)128 << 10)
+
 int wire_open(struct wire *w, size_t out_bytes, size_t in_bytes, struct err *e)
 {
     *w = (struct wire){ .out_size = out_bytes, .in_size = in_bytes };
@@ -97,6 +101,7 @@ int wire_flush(struct wire *w, struct err *e)
 
 int wire_fill(struct wire *w, struct err *e)
 {
+    size_t room;
     ssize_t n;
 
     if (!w->link)
@@ -107,7 +112,8 @@ int wire_fill(struct wire *w, struct err *e)
         compact(w->in, &w->in_from, &w->in_to);
     if (w->in_to == w->in_size)
         return 0; /* full of records that nobody took yet */
-    n = w->link->ops->receive(w->link, w->in + w->in_to, w->in_size - w->in_to, e);
+    room = w->in_size - w->in_to;
+    n = w->link->ops->receive(w->link, w->in + w->in_to, room < FILL_MAX ? room : FILL_MAX, e);
     if (n <= 0)
         return (int)n;
     w->in_to += (size_t)n;
