@@ -260,6 +260,8 @@ static int sim_resume(struct guest *g, struct err *e)
     is_destroyed = s->is_destroyed;
     if (!s->is_ended && !is_destroyed && atomic_load(&s->stop)) {
         s->base_ns += clock_now_ns() - s->stopped_ns; /* a pause is no guest time */
+        for (unsigned i = 0; i < s->spec.vcpus; i++)
+            guest_sim_vcpu_resumed(&s->threads[i].cpu);
         atomic_store(&s->stop, false);
         wake_all(s);
     }

@@ -28,6 +28,7 @@ static const struct number_key {
     NUMBER(seed, 0, UINT64_MAX, 1),
     NUMBER(steps, 0, UINT64_MAX, 0),
     NUMBER(frames, 0, 1000000, 200),
+    NUMBER(burst, 0, 100000000, 0),
 #undef NUMBER
 };
 #define NUMBER_KEYS ARRAY_LEN(number_keys)
@@ -203,9 +204,10 @@ void guest_sim_spec_format(const struct guest_sim_spec *spec, char to[GUEST_SPEC
         snprintf(dirty, sizeof(dirty), "%" PRIu64, spec->dirty);
     n = snprintf(to, GUEST_SPEC_MAX + 1,
                  PREFIX "%s?mib=%" PRIu64 "&workload=%s&dirty=%s&bytes=%" PRIu64 "&vcpus=%" PRIu64
-                        "&seed=%" PRIu64 "&steps=%" PRIu64 "&frames=%" PRIu64 "&nic=%s",
+                        "&seed=%" PRIu64 "&steps=%" PRIu64 "&frames=%" PRIu64 "&burst=%" PRIu64
+                        "&nic=%s",
                  spec->name, spec->mib, workload_names[spec->workload], dirty, spec->bytes,
-                 spec->vcpus, spec->seed, spec->steps, spec->frames, spec->nic);
+                 spec->vcpus, spec->seed, spec->steps, spec->frames, spec->burst, spec->nic);
     must(n > 0 && (size_t)n <= GUEST_SPEC_MAX);
 }
 

@@ -42,6 +42,9 @@ struct guest_sim_spec {
     uint64_t seed;
     uint64_t steps;  /* the guest shuts itself down after so many steps of vCPU 0; 0: never */
     uint64_t frames; /* sent per second, all vCPUs together */
+    uint64_t burst;  /* pages written after each resume, in place of `dirty`; a pause waits for the
+                        last of them. For measuring: an epoch has so many however short it is.
+                        0: none. All vCPUs together, rounded up to the same for each */
 };
 
 /* -EINVAL naming the key: unknown, given twice, not a number, out of range. */

@@ -9,6 +9,7 @@
 
 #define STEPS_PER_LOOK 16u               /* at the clock */
 #define BEHIND_NS_MAX  (10 * NS_PER_MS)  /* what is missed beyond this is not made up for */
+#define BURSTS_OWED_MAX  4u              /* resumes that came and went before the vCPU woke up */
 #define GATHER_NS      NS_PER_MS         /* sleep long enough for steps to come in batches */
 
 static void send_nowhere(void *context, const uint8_t *frame, size_t bytes)
@@ -48,8 +49,18 @@ void guest_sim_vcpu_init(struct guest_sim_vcpu *c, const struct guest_sim_spec *
     c->nic = (struct guest_nic){ .send = send_nowhere };
     atomic_init(&c->acked, 0);
     c->again_due_ns = 0; /* the first look at the stream finds out */
+    c->burst_left = 0;
     c->step_period_ns = guest_sim_work_period_ns(spec);
     c->frame_period_ns = frame_period_ns(spec);
+}
+
+void guest_sim_vcpu_resumed(struct guest_sim_vcpu *c)
+{
+    uint64_t share = (c->spec->burst + c->spec->vcpus - 1) / c->spec->vcpus;
+
+    c->burst_left += share;
+    if (c->burst_left > BURSTS_OWED_MAX * share)
+        c->burst_left = BURSTS_OWED_MAX * share;
 }
 
 static void log_page(struct guest_sim_vcpu *c, uint64_t pfn)
@@ -112,7 +123,7 @@ static uint64_t next_due_ns(const struct guest_sim_vcpu *c)
 {
     uint64_t due = TIME_NEVER;
 
-    if (c->step_period_ns != TIME_NEVER)
+    if (c->step_period_ns != TIME_NEVER && c->spec->burst == 0)
         due = c->registers.step_due_ns + GATHER_NS;
     if (c->frame_period_ns != TIME_NEVER)
         due = least(due, c->registers.frame_due_ns);
@@ -127,7 +138,8 @@ static bool run_once(struct guest_sim_vcpu *c, uint64_t run_ns)
     struct guest_sim_cpu_registers *r = &c->registers;
     bool has_nic = guest_sim_spec_has_nic(c->spec);
     bool frame_due = c->frame_period_ns != TIME_NEVER && r->frame_due_ns <= run_ns;
-    bool step_due = c->step_period_ns != TIME_NEVER && r->step_due_ns <= run_ns;
+    bool step_due = c->spec->burst ? c->burst_left > 0
+                                   : c->step_period_ns != TIME_NEVER && r->step_due_ns <= run_ns;
 
     if (frame_due)
         r->frame_due_ns += c->frame_period_ns;
@@ -135,7 +147,10 @@ static bool run_once(struct guest_sim_vcpu *c, uint64_t run_ns)
         turn_nic(c, run_ns, frame_due);
     if (step_due) {
         make_step(c);
-        r->step_due_ns += c->step_period_ns;
+        if (c->spec->burst)
+            c->burst_left--;
+        else
+            r->step_due_ns += c->step_period_ns;
         if (has_nic && c->spec->workload == GUEST_SIM_web)
             turn_nic(c, run_ns, true);
     }
@@ -152,7 +167,8 @@ uint64_t guest_sim_vcpu_run(struct guest_sim_vcpu *c, uint64_t base_ns, const at
     uint64_t run_ns = 0;
 
     for (unsigned n = 0;; n++) {
-        if (atomic_load_explicit(stop, memory_order_relaxed) || guest_sim_vcpu_is_done(c))
+        if ((c->burst_left == 0 && atomic_load_explicit(stop, memory_order_relaxed)) ||
+            guest_sim_vcpu_is_done(c))
             return 0;
         if (n % STEPS_PER_LOOK == 0) {
             run_ns = clock_now_ns() - base_ns;

@@ -31,6 +31,7 @@ struct guest_sim_vcpu {
     _Atomic uint64_t acked; /* the only field that other threads write while it runs */
     uint64_t again_due_ns;
     uint64_t step_period_ns, frame_period_ns; /* TIME_NEVER: none */
+    uint64_t burst_left;    /* steps until the next resume, when the spec has bursts */
     uint8_t id;
 };
 
@@ -38,6 +39,9 @@ struct guest_sim_vcpu {
 void guest_sim_vcpu_init(struct guest_sim_vcpu *c, const struct guest_sim_spec *spec, uint8_t id,
                          uint8_t *memory, struct dirty *log,
                          const struct guest_sim_registers *from);
+
+/* Its guest is resumed: a new burst. While it is at rest. */
+void guest_sim_vcpu_resumed(struct guest_sim_vcpu *c);
 
 /* Runs; guest time is the clock minus base_ns. Returns the guest time of what is due next
  * (TIME_NEVER: nothing ever), or 0 when it was stopped. */

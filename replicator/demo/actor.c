@@ -18,12 +18,13 @@
 
 #define LOOK_AGAIN_NS (5 * NS_PER_MS)
 
-NORETURN static void become(const char *log, int out, const char *const arguments[], pid_t parent)
+NORETURN static void become(const char *program, const struct actor *a, int out,
+                            const char *const arguments[], pid_t parent)
 {
     sigset_t none;
     const char *all[ACTOR_ARGUMENTS_MAX + 2] = { "replicator" };
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int err = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int err = open(a->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || setpgid(0, 0) < 0 || dup2(nothing, 0) < 0 || dup2(out, 1) < 0 ||
@@ -33,11 +34,11 @@ NORETURN static void become(const char *log, int out, const char *const argument
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (unsigned i = 0; i < ACTOR_ARGUMENTS_MAX && arguments[i]; i++)
         all[i + 1] = arguments[i];
-    execv("/proc/self/exe", (char *const *)(uintptr_t)all);
+    execv(program, (char *const *)(uintptr_t)all);
     _exit(127);
 }
 
-int actor_start(struct actor *a, const char *name, const char *folder,
+int actor_start(struct actor *a, const char *program, const char *name, const char *folder,
                 const char *const arguments[], struct err *e)
 {
     pid_t parent = getpid();
@@ -53,7 +54,7 @@ int actor_start(struct actor *a, const char *name, const char *folder,
         return err_set(e, errno, "socketpair: %m");
     a->pid = fork();
     if (a->pid == 0)
-        become(a->log, ends[1], arguments, parent);
+        become(program, a, ends[1], arguments, parent);
     close(ends[1]);
     lines_open(&a->out, ends[0]);
     if (a->pid < 0) {

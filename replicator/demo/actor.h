@@ -1,5 +1,5 @@
-/* actor — this program run again as another process: a daemon of the demo, with what it says kept in a
- * file. It ends with its parent, and its whole process group with actor_close(). */
+/* actor — a replicator run as another process: a daemon of the demo, with what it says kept in a file.
+ * It ends with its parent, and its whole process group with actor_close(). */
 #ifndef REPLICATOR_DEMO_ACTOR_H
 #define REPLICATOR_DEMO_ACTOR_H
 
@@ -20,10 +20,10 @@ struct actor {
     int pid_fd;          /* readable when it has ended */
 };
 
-/* Starts `replicator arguments…` (NULL at the end, without the program's name); its stderr goes to
- * FOLDER/NAME.log, its run directory is FOLDER/NAME. */
-MUST_CHECK int actor_start(struct actor *a, const char *name, const char *folder,
-                           const char *const arguments[], struct err *e);
+/* Starts PROGRAM (path of a replicator) with arguments (NULL at the end, without its name); its stderr
+ * goes to FOLDER/NAME.log, its run directory is FOLDER/NAME. */
+MUST_CHECK int actor_start(struct actor *a, const char *program, const char *name,
+                           const char *folder, const char *const arguments[], struct err *e);
 
 /* Connects to its control socket for `domain`, as soon as it has one. -ETIMEDOUT, or -ECHILD when it
  * ended before that. */

@@ -19,6 +19,7 @@
 #include "checkpoint/guest_sim_spec.h"
 
 #define DOMAIN          "demo"
+#define PROGRAM         "/proc/self/exe" /* this one */
 #define PATIENCE_NS     (20 * NS_PER_S)  /* for a process to do what takes it milliseconds */
 #define COPY_NS_A_MIB   (50 * NS_PER_MS) /* at worst */
 #define LOOK_NS         (100 * NS_PER_MS)
@@ -108,7 +109,7 @@ static int start_backup(struct round *r, struct err *e)
         snprintf(listen, sizeof(listen), "unix:%s/link", r->folder);
     else
         snprintf(listen, sizeof(listen), "tcp:127.0.0.1:0");
-    rc = actor_start(&r->backup, "backup", r->folder, arguments, e);
+    rc = actor_start(&r->backup, PROGRAM, "backup", r->folder, arguments, e);
     if (rc == 0)
         rc = lines_wait(&r->backup.out, in(PATIENCE_NS), &line, e);
     if (rc < 0)
@@ -129,7 +130,7 @@ static int start_primary(struct round *r, struct err *e)
     snprintf(run, sizeof(run), "%s/primary", r->folder);
     units_put_time(interval, r->options->interval_ns);
     units_put_time(timeout, r->options->timeout_ns);
-    rc = actor_start(&r->primary, "primary", r->folder, arguments, e);
+    rc = actor_start(&r->primary, PROGRAM, "primary", r->folder, arguments, e);
     if (rc == 0)
         rc = actor_connect(&r->primary, false, DOMAIN, in(PATIENCE_NS), &r->to_primary, e);
     return rc;

@@ -30,10 +30,10 @@ static void every_key_is_understood(void **state)
 {
     (void)state;
     assert_int_equal(guest_sim_spec_parse("sim:web1?mib=256&workload=kv&dirty=2000&bytes=100&vcpus=2"
-                                          "&seed=7&steps=9&frames=3&nic=udp:127.0.0.1:9000",
+                                          "&seed=7&steps=9&frames=3&burst=5&nic=udp:127.0.0.1:9000",
                                           &spec, &e), 0);
     assert_true(spec.mib == 256 && spec.dirty == 2000 && spec.bytes == 100 && spec.vcpus == 2 &&
-                spec.seed == 7 && spec.steps == 9 && spec.frames == 3);
+                spec.seed == 7 && spec.steps == 9 && spec.frames == 3 && spec.burst == 5);
     assert_int_equal(spec.workload, GUEST_SIM_kv);
     assert_string_equal(spec.nic, "udp:127.0.0.1:9000");
     assert_true(guest_sim_spec_has_nic(&spec));
