@@ -362,7 +362,7 @@ static void finish(struct backup_daemon *d)
 
     snprintf(text, sizeof(text), "event=ended domain=%s role=backup reason=\"%s\"", d->name, end_words(d));
     told_say(&d->told, LOG_LEVEL_NOTICE, text);
-    control_serve(d->told.control, &d->loop, clock_now_ns());
+    control_settle_all(d->told.control, &d->loop, clock_now_ns());
     report(d, "ended", end_words(d));
 }
 

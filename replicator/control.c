@@ -270,6 +270,14 @@ void control_serve(struct control *c, const struct loop *l, uint64_t now_ns)
         accept_client(c);
 }
 
+void control_settle_all(struct control *c, struct loop *l, uint64_t now_ns)
+{
+    loop_begin(l);
+    control_watch(c, l);
+    loop_wait(l, 0);
+    control_serve(c, l, now_ns);
+}
+
 bool control_has_pending(const struct control *c)
 {
     for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)

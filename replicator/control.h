@@ -59,12 +59,15 @@ struct control;
 
 MUST_CHECK int control_open(struct control **ret, const char *path, const struct control_world *world,
                             struct err *e);
-/* Sends what goes without waiting, then ends every client and removes the socket. */
+/* Ends every client and removes the socket; what was sent before still reaches them. */
 void control_close(struct control *c);
 
 /* A turn of the loop: watch before the wait, serve after it (now_ns: base/clock). */
 void control_watch(struct control *c, struct loop *l);
 void control_serve(struct control *c, const struct loop *l, uint64_t now_ns);
+
+/* The last turn, without waiting: who waits for the outcome hears of it. */
+void control_settle_all(struct control *c, struct loop *l, uint64_t now_ns);
 
 /* Whether somebody waits for an outcome: then the loop must not sleep for long. */
 bool control_has_pending(const struct control *c);

@@ -341,7 +341,7 @@ int primary_daemon_run(const struct primary_options *o)
         while (!primary_engine_is_over(d.engine) && d.signals < 2)
             turn(&d);
         rc = finish(&d);
-        control_serve(d.told.control, &d.loop, clock_now_ns()); /* who waits for the end hears of it */
+        control_settle_all(d.told.control, &d.loop, clock_now_ns());
     }
     close_all(&d);
     return rc;

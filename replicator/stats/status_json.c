@@ -120,6 +120,7 @@ json_t *status_json_primary(const struct primary_status *s, const struct primary
                           s->is_protected, "reason", why_unprotected(s, f), "output",
                           output_word(s, f));
 
+    json_object_set_new(o, "spec", json_string(f->guest->spec));
     json_object_set_new(o, "epoch", number(s->epoch));
     json_object_set_new(o, "acked", number(s->acked));
     json_object_set_new(o, "epochs", number(s->epochs_acked));
@@ -178,7 +179,8 @@ json_t *status_json_backup_epoch(const struct backup_status *s)
 /* Names that look like numbers stay text. */
 static bool is_counter(const char *key)
 {
-    return strcmp(key, "epoch") == 0 || strcmp(key, "term") == 0 || strcmp(key, "session") == 0;
+    return strcmp(key, "epoch") == 0 || strcmp(key, "term") == 0 || strcmp(key, "session") == 0 ||
+           strcmp(key, "pid") == 0;
 }
 
 /* Error texts may be cut within a character, which JSON can't hold. */
