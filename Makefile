@@ -19,7 +19,7 @@ endif
 FUZZ_CC ?= clang
 PYTHON  ?= python3
 CFLAGS  ?= -O2 -g
-LIBS    ?= -llz4 -lxxhash -ljansson -lpthread
+LIBS    ?= -llz4 -lxxhash -ljansson -lnl-route-3 -lnl-3 -lpthread
 
 FUZZ_SECONDS ?= 10
 SIM_FLAGS    ?=
@@ -40,7 +40,7 @@ endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wformat=2 -Wvla -Wundef -Wcast-qual -Wwrite-strings
-LANGUAGE := -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS)
+LANGUAGE := -std=gnu11 -D_GNU_SOURCE -I. -isystem /usr/include/libnl3 $(WARNINGS)
 ERRORS   := $(if $(filter 1,$(WERROR)),-Werror)
 
 # ---------------------------------------------------------------- sources
