@@ -34,6 +34,9 @@ static struct hello_ack answer(const struct backup_engine *b, const struct hello
     };
 
     memcpy(m.text, b->refusal_text, sizeof(m.text));
+    for (char *at = m.text; *at; at++)
+        if (*at < ' ' || *at > '~') /* what the wire does not carry must not cost the answer */
+            *at = '?';
     return m;
 }
 
@@ -208,6 +211,7 @@ static int carry_out(struct backup_engine *b, const struct backup_action *a, str
         return 0;
     case BA_END:
         b->end_reason = a->reason;
+        b->linger_until_ns = backup_now(b) + b->proto.timing.timeout_ns;
         return 0;
     }
     return 0;

@@ -364,6 +364,22 @@ static bool send_some(struct backup_engine *b)
     return rc != 0;
 }
 
+/* Closing with octets unread resets the connection, and a reset can overtake the last words: what
+ * still comes is read away until the peer closes, or for one timeout. */
+static bool linger(struct backup_engine *b)
+{
+    struct err e;
+    int rc;
+
+    if (b->proto.state != B_ENDED || !b->wire.link)
+        return false;
+    rc = backup_now(b) < b->linger_until_ns ? wire_fill(&b->wire, &e) : -ETIME;
+    b->wire.in_from = b->wire.in_to = 0;
+    if (rc < 0)
+        wire_detach(&b->wire);
+    return rc != 0;
+}
+
 static bool try_activation_again(struct backup_engine *b)
 {
     if (b->activate_at_ns == 0 || backup_now(b) < b->activate_at_ns)
@@ -395,7 +411,7 @@ bool backup_engine_step(struct backup_engine *b)
     }
     /* An ack doesn't wait for the apply, nor a heartbeat for the end of a flood of pages. */
     return send_some(b) || apply_some(b) || try_activation_again(b) || look_at_arbiter(b) ||
-           look_at_candidate(b) || take_input(b);
+           look_at_candidate(b) || take_input(b) || linger(b);
 }
 
 /* ---- the outside ---------------------------------------------------------------------------------------------------- */
@@ -404,6 +420,8 @@ uint64_t backup_engine_deadline(const struct backup_engine *b)
 {
     uint64_t next = backup_deadline(&b->proto);
 
+    if (b->proto.state == B_ENDED && b->wire.link)
+        return b->linger_until_ns;
     return b->activate_at_ns != 0 && b->activate_at_ns < next ? b->activate_at_ns : next;
 }
 
@@ -412,7 +430,7 @@ void backup_engine_fds(const struct backup_engine *b, struct engine_fds *ret)
     *ret = (struct engine_fds){ .receive = -1, .send = -1, .fence = -1, .guest = -1 };
     if (b->wire.link)
         b->wire.link->ops->fds(b->wire.link, &ret->receive, &ret->send);
-    if (!is_listening(b))
+    if (!is_listening(b) && b->proto.state != B_ENDED)
         ret->receive = -1;
     ret->wants_send = b->wire.link && wire_waiting(&b->wire) > 0;
     if (b->asked)
@@ -446,8 +464,7 @@ void backup_engine_stop(struct backup_engine *b)
 
 bool backup_engine_is_over(const struct backup_engine *b)
 {
-    return b->proto.state == B_ENDED && b->next == b->todo.n && !b->has_raised &&
-           (!b->wire.link || wire_waiting(&b->wire) == 0);
+    return b->proto.state == B_ENDED && b->next == b->todo.n && !b->has_raised && !b->wire.link;
 }
 
 void backup_engine_status(const struct backup_engine *b, struct backup_status *ret)

@@ -42,6 +42,7 @@ struct backup_engine {
     struct err why;
     uint64_t epochs_committed;
     uint32_t end_reason;
+    uint64_t linger_until_ns;     /* after the end: until the peer has read our last words */
     int refusal;
 };
 
