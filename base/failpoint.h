@@ -29,7 +29,8 @@ extern void (*failpoint_hook)(enum failpoint);
         if (failpoint_hook)                         \
             failpoint_hook(FAILPOINT_##name);       \
     } while (0)
-/* Arms from REPLICATOR_FAILPOINT="name:kill|abort|stop[:nth]"; -1 when that names nothing known. */
+/* Arms from REPLICATOR_FAILPOINT="name:kill|abort|stop[:nth]"; -1 when that names nothing known.
+ * Strikes once, on the nth pass of this process and all that it forks, and says so on stderr. */
 int failpoint_arm_from_environment(void);
 #else
 #define FAILPOINT(name) ((void)0)

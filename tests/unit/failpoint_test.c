@@ -71,7 +71,7 @@ static void without_an_order_nothing_is_armed(void **state UNUSED)
 static void an_order_that_names_nothing_known_is_refused(void **state UNUSED)
 {
     static const char *const orders[] = {
-        "", "pause", "pause:", "pause:sing", "nowhere:kill", ":kill", "pause:kill:0", "pause kill",
+        "", "pause", "pause:", "pause:sing", "nowhere:kill", ":kill", "pause:kill:0", "pause:kill:-1", "pause kill",
         "pause:kill:", "pause:kill:2x", "pause:kill:x", "pause:kill 2", "pause:kill:2:3", "pause:killed",
     };
 
@@ -136,6 +136,41 @@ static void an_armed_place_strikes_on_its_nth_pass(void **state UNUSED)
     assert_true(WIFSTOPPED(stopped) && WSTOPSIG(stopped) == SIGSTOP);
 }
 
+/* A child that is struck must not hand the order on to the one that takes its place. */
+static int status_of_second_child(void)
+{
+    int status = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        pid_t child = fork();
+
+        if (child == 0) {
+            FAILPOINT(pause);
+            _exit(0);
+        }
+        must(waitpid(child, &status, 0) == child);
+        must(i > 0 || WIFSIGNALED(status));
+    }
+    return status;
+}
+
+static void one_order_is_one_strike(void **state UNUSED)
+{
+    pid_t parent = fork();
+    int status;
+
+    if (parent == 0) {
+        close(STDERR_FILENO);
+        setenv("REPLICATOR_FAILPOINT", "pause:kill", 1);
+        if (failpoint_arm_from_environment() < 0)
+            _exit(100);
+        status = status_of_second_child();
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 101);
+    }
+    must(waitpid(parent, &status, 0) == parent);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void an_abort_is_an_abort(void **state UNUSED)
 {
     int status = status_of_child("pause:abort");
@@ -164,6 +199,7 @@ int main(void)
         cmocka_unit_test(an_order_that_names_nothing_known_is_refused),
         cmocka_unit_test(a_refused_order_leaves_nothing_for_the_next),
         cmocka_unit_test(an_armed_place_strikes_on_its_nth_pass),
+        cmocka_unit_test(one_order_is_one_strike),
         cmocka_unit_test(an_abort_is_an_abort),
 #else
         cmocka_unit_test(a_release_build_ignores_orders),
