@@ -13,7 +13,9 @@
     /* backup */                                                                            \
     X(accept) X(recv_page) X(stage_full) X(verify) X(before_commit) X(before_ack)           \
     X(after_ack) X(mid_apply) X(after_apply) X(timeout) X(backup_ask_token)                 \
-    X(before_activate) X(after_activate)
+    X(before_activate) X(after_activate)                                                    \
+    /* network buffer: before and after every send to the kernel */                         \
+    X(netlink)
 
 enum failpoint {
 #define X(name) FAILPOINT_##name,
