@@ -51,7 +51,18 @@ int run_dir_make(const struct run_dir *d, struct err *e)
         snprintf(path, sizeof(path), "%s/%s", d->path, side_names[side]);
         rc = make_folder(path, e);
     }
+    if (rc == 0) {
+        snprintf(path, sizeof(path), "%s/netbuf", d->path);
+        rc = make_folder(path, e);
+    }
     return rc;
+}
+
+int run_dir_netbuf(const struct run_dir *d, char ret[RUN_PATH_MAX], struct err *e)
+{
+    if (snprintf(ret, RUN_PATH_MAX, "%s/netbuf", d->path) >= (int)RUN_PATH_MAX)
+        return err_set(e, ENAMETOOLONG, "%s/netbuf: too long, give a shorter --run-dir", d->path);
+    return 0;
 }
 
 int run_dir_file(const struct run_dir *d, enum run_side side, const char *domain, const char *suffix,

@@ -31,6 +31,9 @@ MUST_CHECK int run_dir_make(const struct run_dir *d, struct err *e);
 MUST_CHECK int run_dir_file(const struct run_dir *d, enum run_side side, const char *domain,
                             const char *suffix, char ret[RUN_PATH_MAX], struct err *e);
 
+/* The folder of the network buffers' records: of this machine, whichever side. */
+MUST_CHECK int run_dir_netbuf(const struct run_dir *d, char ret[RUN_PATH_MAX], struct err *e);
+
 /* Takes the domain's lock for this process: the descriptor holds it. -EBUSY when another process has
  * it; *ret_holder is its pid then (0: not known). */
 MUST_CHECK int run_dir_lock(const struct run_dir *d, enum run_side side, const char *domain,
