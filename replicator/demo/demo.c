@@ -35,8 +35,8 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     .command = "demo",
     .rows = rows,
-    .words = "Primary, backup and observer are processes of their own on real sockets, in a folder\n"
-             "below $TMPDIR that is removed at the end.\n",
+    .words = "Primary, backup and observer are processes of their own on real sockets, in a\n"
+             "folder below $TMPDIR that is removed at the end.\n",
 };
 
 static volatile sig_atomic_t is_interrupted;
