@@ -106,7 +106,7 @@ $(BUILD)/$(1)/replicator.a: $(call objects,$(1),$(PARTS))
 endef
 $(foreach v,$(VARIANTS),$(eval $(call VARIANT_RULES,$(v))))
 -include $(patsubst %.o,%.d,$(call objects,test,$(wildcard tests/*/*.c)))
--include $(patsubst %.o,%.d,$(call objects,asan,$(wildcard tests/unit/*.c)))
+-include $(patsubst %.o,%.d,$(call objects,asan,$(wildcard tests/unit/*.c tests/sim/*.c)))
 -include $(patsubst %.o,%.d,$(call objects,tsan,$(wildcard tests/unit/*.c)))
 -include $(patsubst %.o,%.d,$(call objects,fuzz,$(FUZZ_SOURCES)))
 -include $(patsubst %.o,%.d,$(call objects,release,$(BENCH_SOURCES)))
@@ -124,6 +124,7 @@ UNIT_TESTS   := $(UNIT_CHOSEN:tests/unit/%.c=$(BUILD)/test/unit/%)
 ASAN_TESTS   := $(UNIT_CHOSEN:tests/unit/%.c=$(BUILD)/asan/unit/%)
 TSAN_TESTS   := $(UNIT_CHOSEN:tests/unit/%.c=$(BUILD)/tsan/unit/%)
 SIM          := $(if $(SIM_SOURCES),$(BUILD)/test/sim)
+ASAN_SIM     := $(if $(SIM_SOURCES),$(BUILD)/asan/sim)
 FUZZERS      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(call chosen,$(FUZZ_SOURCES)))
 E2E_TOOLS    := $(E2E_SOURCES:tests/e2e/%.c=$(BUILD)/tests/e2e/%)
 FAULT_TOOLS  := $(FAULT_SOURCES:tests/fault/%.c=$(BUILD)/tests/fault/%)
@@ -151,6 +152,9 @@ $(foreach v,test asan tsan,$(eval $(call UNIT_RULES,$(v))))
 
 $(BUILD)/test/sim: $(call objects,test,$(SIM_SOURCES)) $(BUILD)/test/replicator.a
 	$(call link,test)
+
+$(BUILD)/asan/sim: $(call objects,asan,$(SIM_SOURCES)) $(BUILD)/asan/replicator.a
+	$(call link,asan)
 
 $(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/obj/tests/fuzz/%_fuzz.o $(BUILD)/fuzz/replicator.a
 	$(call link,fuzz)
@@ -205,8 +209,14 @@ check-asan: $(ASAN_TESTS)
 check-tsan: $(TSAN_TESTS)
 	@$(RUN) tsan $(TSAN_TESTS)
 
-check-sim: $(SIM)
-	@$(RUN) sim $(if $(SIM),'$(SIM) $(SIM_FLAGS)') $(sort $(wildcard tests/sim/*.sh))
+check-sim: $(SIM) $(ASAN_SIM)
+	@$(RUN) sim $(if $(SIM),'$(SIM) $(SIM_FLAGS)' '$(SIM) --singles' '$(ASAN_SIM) --runs 20000') \
+	    $(sort $(wildcard tests/sim/*.sh))
+
+# Replays a seed that broke a promise, a line an event (SIM_FLAGS=--singles: of that enumeration).
+.PHONY: sim
+sim: $(SIM)
+	$(SIM) $(SIM_FLAGS) $(if $(SEED),--trace $(SEED))
 
 check-fault: $(PROGRAM) $(TEST_PROGRAM) $(FAULT_TOOLS) $(E2E_TOOLS)
 	@$(RUN) fault $(sort $(wildcard tests/fault/*.sh))

@@ -42,7 +42,7 @@ void arbiter_run(struct world *w)
         if (!q->is_open || q->reaches_at > w->now)
             continue;
         q->is_open = false;
-        q->answer_at = w->now + pick(w, 1, w->config.arbiter_ns);
+        q->answer_at = w->now + pick(w, w->config.arbiter_ns / 2, w->config.arbiter_ns);
         q->answer = FENCE_NO_ANSWER;
         if (w->now < w->arbiter_down_until || coin(w, w->config.arbiter_silence / 2)) {
             q->answer_at += w->config.timing.timeout_ns / 2;
@@ -79,7 +79,7 @@ static int fake_ask(struct fence *f, const struct fence_question *asked, struct 
     enum side side = side_of(f);
     struct question *free_one = NULL;
 
-    world_point(w, side, -1);
+    world_point(w, side, PLACE_ANY);
     if (!w->nodes[side].is_alive || world_fails(w, CALL_fence_ask))
         return err_set(e, EAGAIN, "can't ask");
     if ((asked->side == FENCE_PRIMARY) != (side == PRIMARY))
@@ -94,9 +94,10 @@ static int fake_ask(struct fence *f, const struct fence_question *asked, struct 
         return err_set(e, EAGAIN, "can't ask");
     *free_one = (struct question){ .lineage = asked->lineage, .term = asked->term, .side = side,
                                    .is_open = true, .is_current = true, .answer_at = TIME_NEVER,
-                                   .reaches_at = w->now + pick(w, 1, w->config.arbiter_ns) };
+                                   .reaches_at = w->now + pick(w, w->config.arbiter_ns / 2,
+                                                               w->config.arbiter_ns) };
     trace(w, "%s asks for term %u", side == PRIMARY ? "primary" : "backup ", asked->term);
-    world_point(w, side, -1);
+    world_point(w, side, PLACE_ANY);
     return 0;
 }
 

@@ -137,7 +137,7 @@ static int fake_pause(struct guest *g, struct err *e)
     struct world *w = the_world;
     struct machine *m = machine_of(g);
 
-    world_point(w, side_of(g), -1);
+    world_point(w, side_of(g), PLACE_ANY);
     if (is_gone(g))
         return err_set(e, ESRCH, "no such guest");
     if (m->life != GUEST_RUNS)
@@ -151,7 +151,7 @@ static int fake_pause(struct guest *g, struct err *e)
         m->paused_at = w->now;
     m->paused = true;
     trace(w, "guest   paused");
-    world_point(w, side_of(g), -1);
+    world_point(w, side_of(g), PLACE_ANY);
     return 0;
 }
 
@@ -161,14 +161,14 @@ static int fake_dirty(struct guest *g, struct dirty *into, struct err *e)
     struct machine *m = machine_of(g);
     uint64_t log = m->dirty & ((UINT64_C(1) << m->pages) - 1);
 
-    world_point(w, side_of(g), -1);
+    world_point(w, side_of(g), PLACE_ANY);
     if (is_gone(g))
         return err_set(e, ESRCH, "no such guest");
     m->dirty = 0;
     if (world_fails(w, CALL_guest_dirty))
         return err_set(e, EIO, "the log is lost");
     into->words[0] |= log;
-    world_point(w, side_of(g), -1);
+    world_point(w, side_of(g), PLACE_ANY);
     return 0;
 }
 
@@ -178,7 +178,7 @@ static int fake_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *t
     struct world *w = the_world;
     struct machine *m = machine_of(g);
 
-    world_point(w, side_of(g), -1);
+    world_point(w, side_of(g), PLACE_ANY);
     if (is_gone(g))
         return err_set(e, ESRCH, "no such guest");
     if (n > w->config.epoch.buffer_pages)
@@ -198,7 +198,7 @@ static int fake_state(struct guest *g, struct sink *to, struct err *e)
     struct machine *m = machine_of(g);
     uint8_t registers[STATE_BYTES];
 
-    world_point(w, side_of(g), -1);
+    world_point(w, side_of(g), PLACE_ANY);
     if (is_gone(g))
         return err_set(e, ESRCH, "no such guest");
     if (!m->paused && m->life == GUEST_RUNS)
@@ -218,14 +218,14 @@ static int fake_resume(struct guest *g, struct err *e)
     struct world *w = the_world;
     struct machine *m = machine_of(g);
 
-    world_point(w, side_of(g), -1);
+    world_point(w, side_of(g), PLACE_ANY);
     if (is_gone(g))
         return err_set(e, ESRCH, "no such guest");
     if (m->paused)
         trace(w, "guest   resumed");
     m->paused = false;
     m->next_at = w->now + rng_below(&w->rng, w->config.guest_period_ns + 1);
-    world_point(w, side_of(g), -1);
+    world_point(w, side_of(g), PLACE_ANY);
     return 0;
 }
 

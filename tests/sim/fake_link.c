@@ -101,7 +101,7 @@ struct connection *connection_make(struct world *w, bool is_stranger)
         c->is_stranger = is_stranger;
         c->greeted = 0;
         c->established_at = w->now + latency(w);
-        c->reset_at = TIME_NEVER;
+        c->reset_at = c->reset_one_at[PRIMARY] = c->reset_one_at[BACKUP] = TIME_NEVER;
         for (unsigned s = 0; s < SIDES; s++) {
             struct pipe_way *p = &c->ways[s];
 
@@ -120,7 +120,7 @@ int connection_try(struct world *w, struct link **ret, struct err *e)
 {
     struct connection *c;
 
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     if (!w->nodes[PRIMARY].is_alive || world_fails(w, CALL_connect))
         return err_set(e, ENETUNREACH, "no route");
     c = connection_make(w, false);
@@ -150,6 +150,7 @@ uint64_t connection_wake(const struct world *w, const struct connection *c, enum
     uint64_t at = c->reset_at < c->fin_at[!side] ? c->reset_at : c->fin_at[!side];
 
     (void)w;
+    at = c->reset_one_at[side] < at ? c->reset_one_at[side] : at;
     if (p->n > 0 && p->segments[p->first].at < at)
         at = p->segments[p->first].at;
     return at;
@@ -181,6 +182,14 @@ void connections_reset(struct world *w, uint64_t at)
     for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
         if (w->connections[i].is_used)
             w->connections[i].reset_at = at;
+}
+
+/* One side learns that the connection is broken, the other does not: it gets what was under way. */
+void connections_reset_one(struct world *w, enum side side)
+{
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+        if (w->connections[i].is_used && w->connections[i].is_established)
+            w->connections[i].reset_one_at[side] = w->now;
 }
 
 void connections_cut(struct world *w, enum side from, uint64_t until)
@@ -276,7 +285,8 @@ static int broken(struct world *w, struct connection_end *end, struct err *e)
 {
     if (end->is_closed || !w->nodes[end->side].is_alive)
         return err_set(e, EBADF, "a dead process's link");
-    if (w->now >= end->connection->reset_at)
+    if (w->now >= end->connection->reset_at ||
+        w->now >= end->connection->reset_one_at[end->side])
         return err_set(e, ECONNRESET, "connection reset");
     return 0;
 }
@@ -289,7 +299,7 @@ static ssize_t fake_send(struct link *l, const void *from, size_t bytes, struct 
     size_t room;
     int rc;
 
-    world_point(w, end->side, -1);
+    world_point(w, end->side, PLACE_ANY);
     rc = broken(w, end, e);
     if (rc < 0)
         return rc;
@@ -303,7 +313,7 @@ static ssize_t fake_send(struct link *l, const void *from, size_t bytes, struct 
         return 0;
     write_octets(p, from, bytes);
     deliver_at(p, is_cut(w, end->side) ? TIME_NEVER : w->now + latency(w));
-    world_point(w, end->side, -1);
+    world_point(w, end->side, PLACE_ANY);
     return (ssize_t)bytes;
 }
 
@@ -314,8 +324,12 @@ static ssize_t fake_receive(struct link *l, void *to, size_t bytes, struct err *
     struct connection *c = end->connection;
     struct pipe_way *p = &c->ways[!end->side];
     size_t n, at, first;
-    int rc = broken(w, end, e);
+    int rc;
 
+    n = (size_t)(arrived(w, p) - p->tail);
+    if (n > 0)
+        world_point(w, end->side, PLACE_RECEIVE);
+    rc = broken(w, end, e);
     if (rc < 0)
         return rc;
     n = (size_t)(arrived(w, p) - p->tail);
@@ -359,7 +373,7 @@ static int fake_connected(struct link *l, struct err *e)
     c->is_established = true;
     c->ends[BACKUP].is_held = true;
     w->pending[w->n_pending++] = c;
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     return 1;
 }
 
@@ -375,7 +389,7 @@ static void fake_close(struct link *l)
             c->reset_at = w->now + latency(w);
         else
             c->fin_at[end->side] = w->now + latency(w);
-        if (is_cut(w, end->side))
+        if (is_cut(w, end->side) || w->now >= c->reset_one_at[end->side])
             c->fin_at[end->side] = c->reset_at = TIME_NEVER;
     }
     end->is_held = false;

@@ -37,7 +37,7 @@ static int fake_mark(struct netbuf *n, uint64_t epoch, struct err *e)
     bool fails;
 
     (void)n;
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     if (is_deaf(w))
         return refuse(e);
     fails = world_fails(w, CALL_netbuf_mark);
@@ -50,7 +50,7 @@ static int fake_mark(struct netbuf *n, uint64_t epoch, struct err *e)
             p->frames[i].serial = w->serial;
         p->frames[i].epoch = epoch;
     }
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     return fails ? refuse(e) : 0;
 }
 
@@ -73,7 +73,7 @@ static int fake_release(struct netbuf *n, uint64_t epoch, uint64_t not_after_ns,
     bool fails;
 
     (void)n;
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     if (is_deaf(w))
         return refuse(e);
     fails = world_fails(w, CALL_netbuf_release);
@@ -87,7 +87,7 @@ static int fake_release(struct netbuf *n, uint64_t epoch, uint64_t not_after_ns,
     }
     trace(w, "netbuf  release of epoch %" PRIu64 ": %u frames", epoch, count);
     let_out(w, count, BY_RELEASE);
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     return fails ? refuse(e) : 0;
 }
 
@@ -97,7 +97,7 @@ static int fake_open(struct netbuf *n, struct err *e)
     bool fails;
 
     (void)n;
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     if (is_deaf(w))
         return refuse(e);
     fails = world_fails(w, CALL_netbuf_open);
@@ -107,7 +107,7 @@ static int fake_open(struct netbuf *n, struct err *e)
     w->plug.holds = false;
     observe_open(w);
     let_out(w, w->plug.n, BY_PASSING);
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     return fails ? refuse(e) : 0;
 }
 
@@ -116,7 +116,7 @@ static int fake_drop(struct netbuf *n, struct err *e)
     struct world *w = the_world;
 
     (void)n;
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     if (is_deaf(w))
         return refuse(e);
     trace(w, "netbuf  drop: %u frames", w->plug.n);

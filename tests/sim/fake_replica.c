@@ -84,7 +84,7 @@ static int fake_activate(struct replica *r, struct guest **ret, struct err *e)
 
     (void)r;
     (void)e;
-    world_point(w, BACKUP, -1);
+    world_point(w, BACKUP, PLACE_ANY);
     observe_activation(w, &w->machines[BACKUP], w->replica_serial);
     w->machines[BACKUP].paused = true;
     *ret = &w->guest[BACKUP];

@@ -37,7 +37,7 @@ void faults_configure(struct world *w)
     c->timing.timeout_ns = timeouts[rng_below(&w->rng, 5)] * NS_PER_MS;
     c->timing.interval_ns = intervals[rng_below(&w->rng, 8)] * NS_PER_MS;
     c->timing.heartbeat_ns = c->timing.timeout_ns / pick(w, 4, 8);
-    c->latency_ns = pick(w, 2000, c->timing.timeout_ns / (coin(w, 900000) ? 400 : 40));
+    c->latency_ns = pick(w, 2000, c->timing.timeout_ns / (coin(w, 850000) ? 400 : 5));
     c->pages = pick(w, 8, MEMORY_PAGES);
     c->epoch.buffer_pages = coin(w, 500000) ? pick(w, 2, 8) : 64;
     c->epoch.cache_bytes = coin(w, 250000) ? 0 : coin(w, 500000) ? 40u << 10 : 256u << 10;
@@ -49,16 +49,16 @@ void faults_configure(struct world *w)
     c->guest_period_ns = period / pick(w, 1, 5);
     c->write_pages = coin(w, 950000) ? (uint32_t)pick(w, 1, 4) : (uint32_t)c->pages;
     c->frame_chance = (uint32_t)pick(w, 300000, 1000000);
-    c->unmappable_chance = coin(w, 300000) ? 100000 : 0;
+    c->unmappable_chance = coin(w, 350000) ? (uint32_t)pick(w, 50000, 400000) : 0;
     c->is_manual = coin(w, 350000);
-    c->arbiter_ns = coin(w, 850000) ? c->timing.timeout_ns / 8 : 2 * c->timing.timeout_ns;
+    c->arbiter_ns = coin(w, 850000) ? c->timing.timeout_ns / pick(w, 8, 100) : 2 * c->timing.timeout_ns;
     c->arbiter_silence = coin(w, 200000) ? 300000 : 0;
     configure_clocks(w);
 }
 
 void faults_plan(struct world *w)
 {
-    w->n_faults = 1 + (coin(w, 450000) ? 1u + (unsigned)rng_below(&w->rng, FAULTS_MAX - 1) : 0u);
+    w->n_faults = 1 + (coin(w, 550000) ? 1u + (unsigned)rng_below(&w->rng, FAULTS_MAX - 1) : 0u);
     w->after_epochs = coin(w, 120000) ? 0 : (unsigned)pick(w, 1, 10);
     for (unsigned i = 0; i < w->n_faults; i++) {
         struct fault *f = &w->faults[i];
@@ -67,9 +67,12 @@ void faults_plan(struct world *w)
                                   : (unsigned)rng_below(&w->rng, FAULT_KINDS_COUNT);
         f->after_ns = rng_below(&w->rng, w->config.timing.timeout_ns * (coin(w, 500000) ? 1 : 4));
     }
+    if (w->n_faults > 1 && coin(w, 500000)) /* memory is judged when it is activated */
+        w->faults[w->n_faults - 1].kind = FAULT_kill_primary_host;
     w->fault_at = w->after_epochs ? 10 * w->config.timing.timeout_ns + NS_PER_S
                                   : rng_below(&w->rng, 3 * NS_PER_MS);
-    w->heal_calls_at = w->operator_at = TIME_NEVER;
+    w->heal_calls_at = w->operator_at = w->survivor_dies_at = TIME_NEVER;
+    w->survivor_dies = coin(w, 150000);
 }
 
 /* ---- when ---------------------------------------------------------------------------------------------------- */
@@ -81,7 +84,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 
 uint64_t faults_wake(const struct world *w)
 {
-    uint64_t at = sooner(w->heal_calls_at, w->operator_at);
+    uint64_t at = sooner(sooner(w->heal_calls_at, w->operator_at), w->survivor_dies_at);
 
     if (w->next_fault < w->n_faults)
         at = sooner(at, w->fault_at);
@@ -97,7 +100,7 @@ uint64_t faults_wake(const struct world *w)
 bool faults_are_over(const struct world *w)
 {
     if (w->next_fault < w->n_faults || w->heal_calls_at != TIME_NEVER ||
-        w->operator_at != TIME_NEVER || w->now < w->refuse_until || w->now < w->slow_until ||
+        w->operator_at != TIME_NEVER || w->survivor_dies_at != TIME_NEVER || w->now < w->refuse_until || w->now < w->slow_until ||
         w->now < w->arbiter_down_until)
         return false;
     for (unsigned s = 0; s < SIDES; s++)
@@ -111,12 +114,12 @@ bool faults_are_over(const struct world *w)
 
 static void touch_primary(struct world *w)
 {
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
 }
 
 static void touch_backup(struct world *w)
 {
-    world_point(w, BACKUP, -1);
+    world_point(w, BACKUP, PLACE_ANY);
 }
 
 /* A third of the strikes fall between two steps, the others somewhere within one that comes. */
@@ -137,7 +140,8 @@ static void strike(struct world *w, enum side side, enum strike what)
         return;
     }
     n->strike = what;
-    n->strike_place = -1;
+    n->strike_place = PLACE_ANY;
+    n->strike_resets = coin(w, 100000);
     n->strike_countdown = coin(w, 330000) ? 1 : (unsigned)pick(w, 1, POINTS_MAX);
     n->strike_until = w->now + 3 * w->config.timing.timeout_ns;
     if (n->strike_countdown == 1 && !n->in_step)
@@ -150,11 +154,35 @@ static void cut(struct world *w, enum side from, uint64_t ns)
     connections_cut(w, from, w->now + ns);
 }
 
+/* The worst instants to stand still at: an ack is read, and what it allows is not yet done. */
+static void freeze_releasing(struct world *w)
+{
+    static const int places[] = { FAILPOINT_lease_check, FAILPOINT_recv_ack, PLACE_RECEIVE };
+    struct node *n = &w->nodes[PRIMARY];
+
+    if (!n->is_alive)
+        return;
+    n->strike = STRIKE_FREEZE;
+    n->strike_place = places[rng_below(&w->rng, ARRAY_LEN(places))];
+    n->strike_countdown = 1;
+    n->strike_resets = coin(w, 600000);
+    n->strike_until = w->now + 3 * w->config.timing.timeout_ns;
+    if (coin(w, 500000)) { /* the backup hears no more, and its ack comes just before our timeout */
+        cut(w, PRIMARY, 3 * w->config.timing.timeout_ns);
+        cut(w, BACKUP, pick(w, w->config.timing.timeout_ns / 2, w->config.timing.timeout_ns));
+    }
+    n->freeze_ns = rng_below(&w->rng, w->config.timing.timeout_ns * (coin(w, 500000) ? 1 : 4));
+}
+
 static void calls_fail(struct world *w, unsigned from, unsigned to)
 {
     unsigned call = (unsigned)pick(w, from, to);
 
     w->fail_in[call] = (unsigned)pick(w, 1, 4);
+    if (call == CALL_netbuf_open) { /* which is called when the backup is lost */
+        w->fail_in[call] = 1;
+        connections_reset(w, w->now);
+    }
     w->fail_forever[call] = coin(w, 300000);
     w->heal_calls_at = w->now + pick(w, 1, 3 * w->config.timing.timeout_ns);
 }
@@ -209,6 +237,8 @@ static void command(struct world *w, enum side side, void (*act)(struct world *)
 
 static void network_fault(struct world *w, unsigned kind, uint64_t ns)
 {
+    if (w->config.unmappable_chance) /* what is sent next is not what was sent last */
+        w->machines[PRIMARY].unmappable |= rng_next(&w->rng) & rng_next(&w->rng) & ~UINT64_C(1);
     switch (kind) {
     case FAULT_reset_link:
         connections_reset(w, w->now);
@@ -269,6 +299,10 @@ static void other_fault(struct world *w, unsigned kind, uint64_t ns)
     case FAULT_guest_ends:
         if (m->exists && !m->paused)
             m->life = (enum guest_life)pick(w, GUEST_SHUT_DOWN, GUEST_CRASHED);
+        if (coin(w, 400000)) { /* and its host soon after: does it come back to life? */
+            strike(w, PRIMARY, STRIKE_HOST);
+            w->nodes[PRIMARY].strike_countdown = (unsigned)pick(w, 1, 2 * POINTS_MAX);
+        }
         break;
     case FAULT_stop_primary:
         w->is_stopped |= w->nodes[PRIMARY].is_alive && !w->nodes[PRIMARY].in_step;
@@ -313,6 +347,9 @@ static void do_fault(struct world *w, unsigned kind)
     case FAULT_freeze_backup:
         strike(w, kind == FAULT_freeze_primary ? PRIMARY : BACKUP, STRIKE_FREEZE);
         break;
+    case FAULT_freeze_releasing:
+        freeze_releasing(w);
+        break;
     case FAULT_stranger_noise:
     case FAULT_stranger_replay:
         stranger(w, kind == FAULT_stranger_replay);
@@ -354,6 +391,11 @@ void faults_run(struct world *w)
     }
     if (w->now >= w->operator_at)
         operate(w);
+    if (w->now >= w->survivor_dies_at) {
+        w->survivor_dies_at = TIME_NEVER;
+        w->machines[BACKUP].exists = false;
+        strike(w, BACKUP, STRIKE_DAEMON);
+    }
     if (w->next_fault < w->n_faults && w->now >= w->fault_at) {
         unsigned kind = w->faults[w->next_fault++].kind;
 

@@ -6,7 +6,7 @@
 
 #define FAULT_KINDS(X)                                                                            \
     X(kill_primary_host) X(kill_primary_daemon) X(kill_backup_daemon) X(kill_backup_host)         \
-    X(freeze_primary) X(freeze_backup) X(reset_link) X(cut_both) X(cut_to_backup)                 \
+    X(freeze_primary) X(freeze_backup) X(freeze_releasing) X(reset_link) X(cut_both) X(cut_to_backup)                 \
     X(cut_to_primary) X(flap) X(refuse_connections) X(spoil_to_backup) X(spoil_to_primary)        \
     X(stranger_noise) X(stranger_replay) X(guest_call_fails) X(netbuf_call_fails)                 \
     X(other_call_fails) X(guest_ends) X(stop_primary) X(stop_backup) X(activate_unfenced)         \

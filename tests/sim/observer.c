@@ -83,6 +83,10 @@ void observe_takeover(struct world *w)
     const struct machine *m = &w->machines[PRIMARY];
 
     w->observer->takeover_at = w->now;
+    if (w->survivor_dies) {
+        w->survivor_dies_at = w->now + rng_below(&w->rng, w->config.timing.timeout_ns);
+        w->survivor_dies = false;
+    }
     trace(w, "backup  runs the guest");
     if (m->exists && m->life == GUEST_RUNS && !w->plug.holds && !w->plug.dropped)
         violation(w, "P3", "the backup runs the guest while the primary's output is open");
@@ -228,7 +232,8 @@ bool observe_settled(struct world *w)
         return true;
     }
     if (w->backup_runs)
-        return w->now > o->takeover_at + (w->nodes[PRIMARY].is_host_alive
+        return w->now > (o->healed_at > o->takeover_at ? o->healed_at : o->takeover_at) +
+                        (w->nodes[PRIMARY].is_host_alive
                                               ? 2 * w->config.timing.timeout_ns
                                               : w->config.guest_period_ns);
     return w->nodes[PRIMARY].is_alive ? settled_together(w) : settled_alone(w);

@@ -122,6 +122,8 @@ void world_point(struct world *w, enum side side, int place)
     if (strike == STRIKE_FREEZE) {
         trace(w, "%s stands still", side == PRIMARY ? "primary" : "backup ");
         n->frozen++;
+        if (n->strike_resets)
+            connections_reset_one(w, side == PRIMARY ? BACKUP : PRIMARY);
         world_run(w, w->now + n->freeze_ns);
         n->frozen--;
         if (!n->is_doomed)
@@ -158,12 +160,12 @@ static int primary_remember(void *context, uint64_t lineage, uint32_t term, stru
 {
     struct world *w = context;
 
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     if (world_fails(w, CALL_remember))
         return err_set(e, 5, "no room for the state file");
     w->past.lineage = lineage;
     w->past.term = term;
-    world_point(w, PRIMARY, -1);
+    world_point(w, PRIMARY, PLACE_ANY);
     return 0;
 }
 
@@ -183,7 +185,7 @@ static int backup_makes_replica(void *context, const struct hello *h, struct rep
 {
     struct world *w = context;
 
-    world_point(w, BACKUP, -1);
+    world_point(w, BACKUP, PLACE_ANY);
     if (world_fails(w, CALL_make_replica))
         return err_set(e, 12, "no memory for the replica");
     if (h->pages != w->config.pages)
@@ -200,11 +202,11 @@ static int backup_runs_guest(void *context, struct guest *g, struct err *e)
 {
     struct world *w = context;
 
-    world_point(w, BACKUP, -1);
+    world_point(w, BACKUP, PLACE_ANY);
     (void)g->ops->resume(g, e);
     w->backup_runs = true;
     observe_takeover(w);
-    world_point(w, BACKUP, -1);
+    world_point(w, BACKUP, PLACE_ANY);
     return 0;
 }
 

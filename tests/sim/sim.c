@@ -193,6 +193,10 @@ static int report(uint64_t elapsed_ns)
            "# %.1f s, %u jobs, %.0f runs/s/core, %" PRIu64 " violations\n",
            all.runs, options.seed, all.failovers, all.fenced, all.ended, all.epochs, all.steps,
            seconds, options.jobs, (double)all.runs / seconds / options.jobs, all.violations);
+    printf("%s 1 - %s: %" PRIu64 " runs, %.0f a second and core, %" PRIu64 " broken promises\n",
+           all.violations ? "not ok" : "ok",
+           options.singles ? "every failpoint, every strike" : "seeded failovers", all.runs,
+           (double)all.runs / seconds / options.jobs, all.violations);
     return all.violations > 0;
 }
 

@@ -89,12 +89,15 @@ struct connection_end {
 
 struct connection {
     bool is_used, is_established, is_reset, is_stranger;
-    uint64_t established_at, fin_at[SIDES], reset_at;
+    uint64_t established_at, fin_at[SIDES], reset_at, reset_one_at[SIDES];
     struct connection_end ends[SIDES];
     struct pipe_way ways[SIDES]; /* by sender */
     size_t greeted;              /* octets that the acceptor has of its greeting */
     uint8_t greeting[GREETING_MAX];
 };
+
+/* Places that are no failpoint: any fake call, and a receive, where what comes may be old. */
+enum { PLACE_ANY = -1, PLACE_RECEIVE = 1000 };
 
 enum strike { STRIKE_NONE, STRIKE_DAEMON, STRIKE_HOST, STRIKE_FREEZE, STRIKES };
 
@@ -109,6 +112,7 @@ struct node {
     unsigned frozen;
     enum strike strike;          /* what happens … */
     int strike_place;            /* … at this failpoint, -1: at any point … */
+    bool strike_resets;          /* … and the other side's connection breaks with it */
     unsigned strike_countdown;   /* … when it is reached this often */
     uint64_t freeze_ns, restart_after_ns; /* restart 0: never */
     uint64_t restart_at;
@@ -202,6 +206,8 @@ struct world {
     bool fail_forever[FAKE_CALLS_COUNT];
     uint64_t heal_calls_at, operator_at;
     unsigned operator_tries, flip_tries;
+    bool survivor_dies;          /* soon after it took over */
+    uint64_t survivor_dies_at;
     bool has_flipped, has_spoiled;
     bool is_cut[SIDES];
     uint32_t struck[SIDES];      /* states in which faults fell, a bit each */
@@ -262,6 +268,7 @@ void connection_push(struct world *w, struct connection *c, enum side from, cons
 uint64_t connection_wake(const struct world *w, const struct connection *c, enum side side);
 struct connection *connection_by_fd(struct world *w, int fd);
 void connections_reset(struct world *w, uint64_t at);
+void connections_reset_one(struct world *w, enum side side);
 void connections_cut(struct world *w, enum side from, uint64_t until);
 void connections_healed(struct world *w, enum side from);
 void connections_lose_process(struct world *w, enum side side, bool with_host);
