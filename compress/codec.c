@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "compress/codec_rows.h"
+#include "compress/delta.h"
 
 #define DELTA_IS_GOOD_BYTES (PAGE_BYTES / 4 * 3)
 #define LZ4_PAYS_BYTES_MAX  (PAGE_BYTES / 8 * 7)
@@ -43,31 +44,85 @@ static size_t lz4_if_shorter(const uint8_t *page, size_t to_beat, uint8_t *out)
     return bytes;
 }
 
+/* Reads the pages that a delta may be made of, side by side. ret[i] is job i's map, or NULL. */
+static void compare_all(const struct codec_job *jobs, size_t n, struct delta_map *maps,
+                        struct delta_map **ret)
+{
+    const uint8_t *pages[CODEC_BATCH], *priors[CODEC_BATCH];
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        ret[i] = NULL;
+        if (!jobs[i].prior)
+            continue;
+        ret[i] = &maps[count];
+        pages[count] = jobs[i].page;
+        priors[count++] = jobs[i].prior;
+    }
+    if (count > 0)
+        delta_level()->compare(maps, pages, priors, count);
+}
+
+static size_t encode_one(struct codec_choice allowed, struct codec_job *job, struct delta_map *map,
+                         uint8_t *out)
+{
+    struct delta_size delta = { .bytes = CODEC_NOT_WORTH };
+    size_t bytes;
+
+    job->codec = &codec_zero;
+    if (map ? map->is_zero : page_is_zero(job->page))
+        return 0;
+
+    job->codec = &codec_delta;
+    if (map && map->lines == 0)
+        return 0;
+    if (map)
+        delta = delta_level()->size(map, job->page, job->prior);
+    if (allowed.lz4 && delta.bytes >= DELTA_IS_GOOD_BYTES &&
+        (bytes = lz4_if_shorter(job->page, delta.bytes, out)) != CODEC_NOT_WORTH) {
+        job->codec = &codec_lz4;
+        return bytes;
+    }
+    if (delta.bytes != CODEC_NOT_WORTH) { /* even a poor one is shorter than the page */
+        delta_level()->emit(map, delta, job->page, out);
+        return delta.bytes;
+    }
+    job->codec = &codec_raw;
+    return codec_raw.encode(job->page, NULL, out, PAGE_BYTES);
+}
+
+static void keep_page(const struct codec_job *job, const struct delta_map *map)
+{
+    if (!job->keep)
+        return;
+    if (map && job->keep == job->prior)
+        delta_level()->update(map, job->page, job->keep);
+    else
+        memcpy(job->keep, job->page, PAGE_BYTES);
+}
+
+size_t codec_encode_batch(struct codec_choice allowed, struct codec_job *jobs, size_t n, uint8_t *out)
+{
+    struct delta_map maps[CODEC_BATCH], *map_of[CODEC_BATCH] = { NULL };
+    const uint8_t *start = out;
+
+    must(n <= CODEC_BATCH);
+    if (allowed.delta)
+        compare_all(jobs, n, maps, map_of);
+    for (size_t i = 0; i < n; i++) {
+        jobs[i].bytes = encode_one(allowed, &jobs[i], map_of[i], out);
+        out += jobs[i].bytes;
+        keep_page(&jobs[i], map_of[i]);
+    }
+    return (size_t)(out - start);
+}
+
 size_t codec_encode_best(struct codec_choice allowed, const uint8_t *page, const uint8_t *prior,
                          uint8_t *out, const struct codec **ret_codec)
 {
-    size_t bytes = codec_zero.encode(page, NULL, out, PAGE_BYTES);
+    struct codec_job job = { .page = page, .prior = prior };
 
-    *ret_codec = &codec_zero;
-    if (bytes != CODEC_NOT_WORTH)
-        return bytes;
-
-    if (allowed.delta && prior) {
-        bytes = codec_delta.encode(page, prior, out, PAGE_BYTES);
-        *ret_codec = &codec_delta;
-        if (bytes < DELTA_IS_GOOD_BYTES)
-            return bytes;
-    }
-    if (allowed.lz4) {
-        size_t by_lz4 = lz4_if_shorter(page, bytes, out);
-
-        if (by_lz4 != CODEC_NOT_WORTH) {
-            *ret_codec = &codec_lz4;
-            return by_lz4;
-        }
-    }
-    if (bytes != CODEC_NOT_WORTH)
-        return bytes; /* a poor delta is still shorter than the page */
-    *ret_codec = &codec_raw;
-    return codec_raw.encode(page, NULL, out, PAGE_BYTES);
+    codec_encode_batch(allowed, &job, 1, out);
+    *ret_codec = job.codec;
+    return job.bytes;
 }

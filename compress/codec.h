@@ -49,4 +49,21 @@ struct codec_choice {
 size_t codec_encode_best(struct codec_choice allowed, const uint8_t *page, const uint8_t *prior,
                          uint8_t *out, const struct codec **ret_codec);
 
+/* Pages that are encoded in one go, which reads them side by side and so reads them faster. */
+#define CODEC_BATCH 4u
+
+struct codec_job {
+    const uint8_t *page;
+    const uint8_t *prior; /* what the other side holds; NULL: nothing known */
+    uint8_t *keep;        /* made equal to page afterwards; may be prior's place, or NULL */
+    /* returned */
+    const struct codec *codec;
+    size_t bytes;
+};
+
+/* Encodes n pages (CODEC_BATCH at most), each as codec_encode_best() does, one payload behind the
+ * other. out has room for n * PAGE_BYTES. No two jobs share a page, a prior or a place to keep it.
+ * Returns the length of all payloads. */
+size_t codec_encode_batch(struct codec_choice allowed, struct codec_job *jobs, size_t n, uint8_t *out);
+
 #endif

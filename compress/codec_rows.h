@@ -10,4 +10,7 @@ extern const struct codec codec_zero;
 extern const struct codec codec_delta;
 extern const struct codec codec_lz4;
 
+/* Of codec_zero.c: a page that is not zero nearly always says so in its first line. */
+bool page_is_zero(const uint8_t *page);
+
 #endif
