@@ -20,6 +20,7 @@
 #define CODEC_BITS         3
 
 _Static_assert((uint64_t)CODEC_COUNT <= 1u << CODEC_BITS, "a codec's number fits its bits");
+_Static_assert(CODEC_BATCH <= PAGECACHE_WAYS, "the cache's places stay good for a batch");
 _Static_assert(PAGES_INDEX_MAX == PAGES_CHUNK_MAX * ENTRY_INDEX_MAX, "the index is entries only");
 _Static_assert(GUEST_PAGES_MAX <= PLAIN_PFN_MASK, "every pfn fits a PAGE_DATA entry");
 _Static_assert(PLAIN_FIXED_BYTES + PAGES_CHUNK_MAX * (PLAIN_ENTRY_BYTES + PAGE_BYTES) <= PAGES_BODY_MAX,
@@ -56,37 +57,25 @@ static size_t count_content(const struct pages_source *from)
     return n;
 }
 
-/* The version of an ordinary page that the backup verifiably holds, or NULL. */
-static const uint8_t *base_of(const struct pages_rules *rules, struct pagecache *cache, uint64_t pfn)
+/* What to encode page i from, and where the cache keeps it: a base is a version that the backup
+ * verifiably holds. The cache's place is the page's from here on, as sent by this epoch. */
+static struct codec_job job_of(const struct pages_source *from, size_t i,
+                               const struct pages_rules *rules, struct pagecache *cache)
 {
-    uint64_t sent_by;
-    const uint8_t *prior = pagecache_get(cache, pfn, &sent_by);
+    struct codec_job job = { .page = from->pages + i * PAGE_BYTES };
+    bool is_held = false;
+    uint64_t sent_by = 0;
 
-    return prior && rules->committed != 0 && sent_by <= rules->committed ? prior : NULL;
-}
-
-/* Encodes page i to out (room for PAGE_BYTES) and keeps the cache true to what was sent. */
-static size_t encode_one(const struct pages_source *from, size_t i, const struct pages_rules *rules,
-                         struct pagecache *cache, uint8_t *out, const struct codec **ret_codec)
-{
-    const uint8_t *page = from->pages + i * PAGE_BYTES;
-    bool is_ordinary = from->types[i] == PAGE_TYPE_NORMAL;
-    const uint8_t *prior = NULL;
-    size_t bytes;
-
-    if (rules->use_cache && is_ordinary)
-        prior = base_of(rules, cache, from->pfns[i]);
-    if (type_has_content(from->types[i])) {
-        bytes = codec_encode_best(rules->allowed, page, prior, out, ret_codec);
-    } else {
-        *ret_codec = codec_by_id(CODEC_RAW);
-        bytes = 0;
-    }
-    if (rules->use_cache && is_ordinary)
-        pagecache_put(cache, from->pfns[i], rules->epoch, page);
-    else if (rules->use_cache)
+    if (!rules->use_cache)
+        return job;
+    if (from->types[i] != PAGE_TYPE_NORMAL) {
         pagecache_drop(cache, from->pfns[i]);
-    return bytes;
+        return job;
+    }
+    job.keep = pagecache_renew(cache, from->pfns[i], rules->epoch, &is_held, &sent_by);
+    if (job.keep && is_held && rules->committed != 0 && sent_by <= rules->committed)
+        job.prior = job.keep;
+    return job;
 }
 
 static void index_put(struct sink *index, uint64_t step, uint8_t type, size_t bytes,
@@ -102,27 +91,55 @@ static void index_put(struct sink *index, uint64_t step, uint8_t type, size_t by
     must(rc == 0);
 }
 
+/* The next pages from `first` on, encoded side by side, and what the index needs of each. Pages without
+ * content are not encoded. Returns how many pages. */
+static size_t encode_some(const struct pages_source *from, size_t first,
+                          const struct pages_rules *rules, struct pagecache *cache,
+                          struct sink *payloads, struct codec_job *ret)
+{
+    size_t n = from->n - first < CODEC_BATCH ? from->n - first : CODEC_BATCH, with_content = 0;
+    struct codec_job jobs[CODEC_BATCH];
+    uint8_t *at;
+
+    for (size_t i = 0; i < n; i++) {
+        ret[i] = job_of(from, first + i, rules, cache);
+        ret[i].codec = codec_by_id(CODEC_RAW);
+        if (type_has_content(from->types[first + i]))
+            jobs[with_content++] = ret[i];
+    }
+    must(sink_room(payloads, codec_encode_batch(rules->allowed, jobs, with_content, payloads->at),
+                   &at) == 0);
+    with_content = 0;
+    for (size_t i = 0; i < n; i++)
+        if (type_has_content(from->types[first + i]))
+            ret[i] = jobs[with_content++];
+    return n;
+}
+
 /* Index and payloads of all pages, payloads at their provisional place; returns the digest. */
 static uint64_t encode_all(const struct pages_source *from, const struct pages_rules *rules,
                            struct pagecache *cache, struct sink *index, struct sink *payloads,
                            struct pages_tally *tally)
 {
+    struct codec_job jobs[CODEC_BATCH];
     uint64_t next_pfn = 0;
     struct digest digest;
 
     digest_begin(&digest);
-    for (size_t i = 0; i < from->n; i++) {
-        const struct codec *codec;
-        size_t bytes = encode_one(from, i, rules, cache, payloads->at, &codec);
-        uint8_t *payload;
+    for (size_t i = 0, first = 0, n = 0; i < from->n; i++) {
+        const struct codec_job *job;
 
-        must(sink_room(payloads, bytes, &payload) == 0);
-        index_put(index, from->pfns[i] - next_pfn, from->types[i], bytes, codec);
+        if (i == first + n) {
+            first = i;
+            n = encode_some(from, first, rules, cache, payloads, jobs);
+        }
+        job = &jobs[i - first];
+        index_put(index, from->pfns[i] - next_pfn, from->types[i], job->bytes, job->codec);
         next_pfn = from->pfns[i] + 1;
         if (!type_has_content(from->types[i]))
             continue;
-        digest_add(&digest, from->pages + i * PAGE_BYTES, PAGE_BYTES);
-        tally->by_codec[codec->id]++;
+        digest_add(&digest, job->page, PAGE_BYTES);
+        tally->by_codec[job->codec->id]++;
     }
     return digest_value(&digest);
 }

@@ -4,7 +4,6 @@
 #include "compress/pagecache.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,7 +11,7 @@
 #include "base/rng.h"
 #include "compress/codec.h"
 
-#define WAYS              8u
+#define WAYS              PAGECACHE_WAYS
 #define SYSTEM_PAGE_BYTES 4096u
 
 /* touched 0 marks an empty way, so that every pfn may be a key. */
@@ -142,6 +141,13 @@ const uint8_t *pagecache_get(struct pagecache *c, uint64_t pfn, uint64_t *ret_ep
     return page_at(c, p);
 }
 
+static void mark(struct pagecache *c, struct place p, uint64_t pfn, uint64_t epoch)
+{
+    p.set->pfn[p.way] = pfn;
+    p.set->epoch[p.way] = epoch;
+    p.set->touched[p.way] = ++c->now;
+}
+
 void pagecache_put(struct pagecache *c, uint64_t pfn, uint64_t epoch, const uint8_t *page)
 {
     struct place p;
@@ -150,10 +156,31 @@ void pagecache_put(struct pagecache *c, uint64_t pfn, uint64_t epoch, const uint
         return;
     if (!find(c, pfn, &p))
         p = make_room(c, pfn);
-    p.set->pfn[p.way] = pfn;
-    p.set->epoch[p.way] = epoch;
-    p.set->touched[p.way] = ++c->now;
+    mark(c, p, pfn, epoch);
     memcpy(page_at(c, p), page, PAGE_BYTES);
+}
+
+uint8_t *pagecache_renew(struct pagecache *c, uint64_t pfn, uint64_t epoch, bool *ret_is_held,
+                         uint64_t *ret_epoch)
+{
+    bool is_held;
+    struct place p;
+
+    if (c->set_count == 0) {
+        c->stats.misses++;
+        return NULL;
+    }
+    is_held = find(c, pfn, &p);
+    if (is_held) {
+        c->stats.hits++;
+        *ret_epoch = p.set->epoch[p.way];
+    } else {
+        c->stats.misses++;
+        p = make_room(c, pfn);
+    }
+    mark(c, p, pfn, epoch);
+    *ret_is_held = is_held;
+    return page_at(c, p);
 }
 
 void pagecache_drop(struct pagecache *c, uint64_t pfn)

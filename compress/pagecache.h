@@ -5,6 +5,7 @@
 #ifndef REPLICATOR_COMPRESS_PAGECACHE_H
 #define REPLICATOR_COMPRESS_PAGECACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,14 @@ const uint8_t *pagecache_get(struct pagecache *c, uint64_t pfn, uint64_t *ret_ep
 
 /* Remembers `page` (copied) as sent by `epoch`, in place of an older version or of a colder page. */
 void pagecache_put(struct pagecache *c, uint64_t pfn, uint64_t epoch, const uint8_t *page);
+
+/* Both in one look: the place that holds the page from now on as sent by `epoch`, for the caller to
+ * make so before the next call but this one; good until PAGECACHE_WAYS more pages are touched. When
+ * *ret_is_held it still has the version that *ret_epoch sent, else nothing of worth. NULL: this cache
+ * never holds anything. Counts a hit or a miss. */
+#define PAGECACHE_WAYS 8u
+uint8_t *pagecache_renew(struct pagecache *c, uint64_t pfn, uint64_t epoch, bool *ret_is_held,
+                         uint64_t *ret_epoch);
 
 /* Forgets one page; forgets every version sent by an epoch later than `committed`; forgets all. */
 void pagecache_drop(struct pagecache *c, uint64_t pfn);

@@ -87,6 +87,29 @@ static bool check_page(struct pagecache *c, const struct model *m, uint64_t pfn)
     return true;
 }
 
+/* As put_version(), in one look: what is held before must be what the model knows. */
+static void renew_version(struct pagecache *c, const struct model *before, uint64_t pfn,
+                          uint64_t epoch, uint64_t version)
+{
+    uint8_t expected[PAGE_BYTES];
+    bool is_held = false;
+    uint64_t sent_by = UINT64_MAX;
+    uint8_t *place = pagecache_renew(c, pfn, epoch, &is_held, &sent_by);
+
+    if (!place) {
+        assert_int_equal(stats_of(c).slots, 0);
+        assert_false(is_held);
+        return;
+    }
+    if (is_held) {
+        assert_true(before->may_be_held[pfn]);
+        assert_true(sent_by == before->epoch[pfn]);
+        make_page(expected, pfn, before->version[pfn]);
+        assert_memory_equal(place, expected, PAGE_BYTES);
+    }
+    make_page(place, pfn, version);
+}
+
 static void drop_after(struct pagecache *c, struct model *m, uint64_t committed)
 {
     pagecache_drop_after(c, committed);
@@ -111,10 +134,13 @@ static void step(struct pagecache *c, struct model *m, struct rng *r, uint64_t n
     uint64_t pfn = rng_below(r, rng_below(r, MODEL_PAGES) + 1), kind = rng_below(r, 10000);
 
     if (kind < 5000) {
+        if (kind < 2500)
+            renew_version(c, m, pfn, now / 100, now);
+        else
+            put_version(c, pfn, now / 100, now);
         m->version[pfn] = now;
         m->epoch[pfn] = now / 100;
         m->may_be_held[pfn] = true;
-        put_version(c, pfn, m->epoch[pfn], now);
         assert_int_equal(check_page(c, m, pfn), stats_of(c).slots > 0);
     } else if (kind < 9000) {
         (void)check_page(c, m, pfn);
