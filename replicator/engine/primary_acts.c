@@ -101,7 +101,9 @@ static int pause_guest(struct primary_engine *p, struct err *e)
     p->paused_at_ns = now_of(p);
     p->is_paused = true;
     rc = p->parts.guest->ops->pause(p->parts.guest, e);
-    return rc == -ECANCELED ? 0 : rc; /* it ended, perhaps just now: it lies still all the same */
+    if (rc == -ECANCELED && !p->proto.guest_ended)
+        p->next = p->todo.n; /* it ended just now: the step finds out, and this epoch must not stand */
+    return rc == -ECANCELED ? 0 : rc; /* it lies still all the same */
 }
 
 static int resume_guest(struct primary_engine *p, struct err *e)

@@ -495,8 +495,10 @@ static void wants_end(struct primary *p, const struct primary_event *ev, struct 
         if (p->release_due == 0)
             next_epoch(p, ev->now_ns, out);
         break;
+    case P_CAPTURE: /* of a guest that had ended by then: only a final epoch may hold that */
     case P_PRECOPY:
-        if (!p->armed) {
+        if (p->state == P_PRECOPY ? !p->armed || p->guest_ended
+                                  : p->guest_ended && !p->is_final_epoch) {
             abandon(p, out);
             go(p, P_READY);
             next_epoch(p, ev->now_ns, out);
