@@ -1,5 +1,5 @@
-/* backup_bench — a backup on the bench of its unit tests: events in, the newest actions kept. All of it
- * inline, so that its names stay its own. */
+/* backup_bench — a backup on the bench of its unit tests: events in, the newest actions kept. All
+ * of it inline, so that its names stay its own. */
 #ifndef TESTS_UNIT_BACKUP_BENCH_H
 #define TESTS_UNIT_BACKUP_BENCH_H
 
@@ -52,11 +52,17 @@ static inline bool says(const struct bench *b, enum backup_action_type type)
     return find(b, type) != NULL;
 }
 
-static inline struct hello hello_of(const struct bench *b, uint64_t lineage, uint64_t session, uint32_t term)
+static inline struct hello hello_of(const struct bench *b, uint64_t lineage, uint64_t session,
+                                    uint32_t term)
 {
-    return (struct hello){ .version = PROTOCOL_VERSION, .lineage = lineage, .session = session, .term = term,
-                           .interval_ns = INTERVAL_NS_DEFAULT, .heartbeat_ns = HEARTBEAT_NS,
-                           .timeout_ns = TIMEOUT_NS, .sent_ns = b->now };
+    return (struct hello){ .version = PROTOCOL_VERSION,
+                           .lineage = lineage,
+                           .session = session,
+                           .term = term,
+                           .interval_ns = INTERVAL_NS_DEFAULT,
+                           .heartbeat_ns = HEARTBEAT_NS,
+                           .timeout_ns = TIMEOUT_NS,
+                           .sent_ns = b->now };
 }
 
 /* Returns the verdict that went out. */
@@ -69,7 +75,8 @@ static inline uint32_t hello(struct bench *b, uint64_t lineage, uint64_t session
     return find(b, BA_HELLO_ACK)->verdict;
 }
 
-static inline void begin(struct bench *b, uint64_t session, uint64_t epoch, uint32_t term, uint32_t flags)
+static inline void begin(struct bench *b, uint64_t session, uint64_t epoch, uint32_t term,
+                         uint32_t flags)
 {
     struct epoch_begin m = { session, epoch, term, flags };
 

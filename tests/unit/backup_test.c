@@ -1,10 +1,12 @@
-/* backup_test — when an epoch is acknowledged, who may speak, when the token is asked for and the guest
- * activated, how it ends. Each promise of proto/backup.h is a test; backup_walk_test has the rest. */
+/* backup_test — when an epoch is acknowledged, who may speak, when the token is asked for and the
+ * guest activated, how it ends. Each promise of proto/backup.h is a test; backup_walk_test has the
+ * rest. */
 #include "replicator/proto/backup.h"
 
 #include "tests/unit/backup_bench.h"
 
-/* ---- acknowledging ---------------------------------------------------------------------------------- */
+/* ---- acknowledging
+ * ---------------------------------------------------------------------------------- */
 
 static void an_epoch_is_committed_then_acknowledged_then_applied(void **state UNUSED)
 {
@@ -102,7 +104,8 @@ static void a_mismatch_within_a_seed_ends_the_session(void **state UNUSED)
     assert_int_equal(find(&b, BA_END)->reason, BACKUP_END_NOTHING_HELD);
 }
 
-/* ---- who may speak ------------------------------------------------------------------------------------ */
+/* ---- who may speak
+ * ------------------------------------------------------------------------------------ */
 
 static void hello_of_another_lineage_is_refused_while_a_commit_is_held(void **state UNUSED)
 {
@@ -188,7 +191,8 @@ static void a_new_connection_voids_what_was_staged(void **state UNUSED)
     assert_false(says(&b, BA_ACK));
 }
 
-/* ---- going on alone ------------------------------------------------------------------------------------ */
+/* ---- going on alone
+ * ------------------------------------------------------------------------------------ */
 
 static void the_token_is_not_asked_before_the_timeout(void **state UNUSED)
 {
@@ -329,7 +333,8 @@ static void a_primary_lost_before_the_first_commit_leaves_nothing(void **state U
     assert_false(says(&b, BA_ACTIVATE));
 }
 
-/* ---- activation by somebody's word --------------------------------------------------------------------------- */
+/* ---- activation by somebody's word
+ * --------------------------------------------------------------------------- */
 
 static void under_a_manual_arbiter_nobody_asks_and_a_word_is_needed(void **state UNUSED)
 {
@@ -381,7 +386,9 @@ static void an_active_replica_tells_a_returning_primary(void **state UNUSED)
     assert_int_equal(hello(&b, LINEAGE, 3, 9), HELLO_ACTIVE);
 }
 
-/* ---- ends ------------------------------------------------------------------------------------------------------- */
+/* ---- ends
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void detach_is_a_clean_end(void **state UNUSED)
 {
@@ -449,14 +456,6 @@ static void a_stop_amid_an_apply_is_remembered(void **state UNUSED)
     assert_true(says(&b, BA_DISCARD) && says(&b, BA_DETACH));
 }
 
-static void every_state_and_end_has_words(void **state UNUSED)
-{
-    for (unsigned s = 0; s < B_STATES; s++)
-        assert_non_null(backup_state_name((enum backup_state)s));
-    assert_non_null(backup_end_words(BACKUP_END_STOPPED));
-    assert_string_equal(backup_end_words(1000), "unknown");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,7 +489,6 @@ int main(void)
         cmocka_unit_test(a_stop_lets_go_before_it_says_so),
         cmocka_unit_test(a_stop_ends_though_nobody_answers),
         cmocka_unit_test(a_stop_amid_an_apply_is_remembered),
-        cmocka_unit_test(every_state_and_end_has_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* backup_walk_test — random walks over every event a backup can meet, with fields that are right, nearly
- * right or anything: no assertion fires, no promise of proto/backup.h breaks, time goes on. */
+/* backup_walk_test — random walks over every event a backup can meet, with fields that are right,
+ * nearly right or anything: no assertion fires, no promise of proto/backup.h breaks, time goes on.
+ */
 #include "replicator/proto/backup.h"
 
 #include "base/rng.h"
@@ -36,13 +37,15 @@ static void check_action(struct walk *w, const struct backup *before, const stru
     switch (a->type) {
     case BA_ACK:
     case BA_COMMIT:
-        assert_true(ev->type == BE_COMPLETE && ev->epoch == a->epoch && before->state == B_STAGING &&
-                    before->staging == a->epoch && a->epoch > before->committed);
+        assert_true(ev->type == BE_COMPLETE && ev->epoch == a->epoch &&
+                    before->state == B_STAGING && before->staging == a->epoch &&
+                    a->epoch > before->committed);
         break;
     case BA_ASK:
         assert_false(before->primary_owns);
         assert_true(w->b.now >= w->heard_ns + before->timing.timeout_ns);
-        assert_true(before->committed > 0 && before->committed_term == a->term && !before->is_final);
+        assert_true(before->committed > 0 && before->committed_term == a->term &&
+                    !before->is_final);
         break;
     case BA_ACTIVATE:
         assert_false(w->is_discarded);
@@ -81,9 +84,12 @@ static void walk_step(struct walk *w, struct backup_event ev)
         w->heard_ns = w->b.now;
     if (before.state == B_ENDED)
         for (unsigned i = 0; i < w->b.out.n; i++)
-            assert_true(w->b.out.list[i].type == BA_HELLO_ACK || w->b.out.list[i].type == BA_REFUSE);
-    assert_true(b->lineage != before.lineage || b->committed >= before.committed || w->is_discarded);
-    assert_true(b->lineage != before.lineage || (b->term >= before.term && b->session >= before.session));
+            assert_true(w->b.out.list[i].type == BA_HELLO_ACK ||
+                        w->b.out.list[i].type == BA_REFUSE);
+    assert_true(b->lineage != before.lineage || b->committed >= before.committed ||
+                w->is_discarded);
+    assert_true(b->lineage != before.lineage ||
+                (b->term >= before.term && b->session >= before.session));
     assert_true(!backup_is_ready(b) || (b->committed > 0 && !w->is_discarded));
 }
 
@@ -108,9 +114,10 @@ static void walk_tick(struct walk *w)
 static void walk_hello(struct walk *w)
 {
     const struct backup *b = &w->b.b;
-    struct hello m = hello_of(&w->b, rng_chance(&w->r, 800000) && b->lineage ? b->lineage : 1 + rng_below(&w->r, 5),
-                              rng_chance(&w->r, 600000) ? b->session + 1 : near(&w->r, b->session),
-                              rng_chance(&w->r, 900000) ? b->term : b->term + (uint32_t)rng_below(&w->r, 2));
+    struct hello m = hello_of(
+        &w->b, rng_chance(&w->r, 800000) && b->lineage ? b->lineage : 1 + rng_below(&w->r, 5),
+        rng_chance(&w->r, 600000) ? b->session + 1 : near(&w->r, b->session),
+        rng_chance(&w->r, 900000) ? b->term : b->term + (uint32_t)rng_below(&w->r, 2));
     struct backup_event ev = { .type = BE_HELLO, .hello = &m };
 
     if (b->state == B_APPLYING)
@@ -125,7 +132,8 @@ static void walk_begin(struct walk *w)
 {
     const struct backup *b = &w->b.b;
     bool is_fair = rng_chance(&w->r, 900000);
-    uint32_t flags = (b->committed == 0 ? EPOCH_SEED : 0u) | (rng_chance(&w->r, 30000) ? EPOCH_FINAL : 0u);
+    uint32_t flags =
+        (b->committed == 0 ? EPOCH_SEED : 0u) | (rng_chance(&w->r, 30000) ? EPOCH_FINAL : 0u);
     struct epoch_begin m = { is_fair ? b->session : near(&w->r, b->session),
                              is_fair ? b->newest_begun + 1 : near(&w->r, b->newest_begun),
                              b->term, is_fair ? flags : (uint32_t)rng_below(&w->r, 4) };
@@ -203,8 +211,9 @@ static void walk_many(uint64_t seed, unsigned walks, uint32_t sense, unsigned *v
         for (unsigned n = 0; n < 400 && w.b.b.state != B_ENDED; n++) {
             w.b.now += rng_chance(&w.r, 300000) ? rng_below(&w.r, 40 * NS_PER_MS) : 0;
             visits[w.b.b.state]++;
-            walk_event(&w, rng_chance(&w.r, sense) ? wanted(&w.b.b)
-                                                   : (enum backup_event_type)rng_below(&w.r, BE_STOP + 1));
+            walk_event(&w, rng_chance(&w.r, sense)
+                               ? wanted(&w.b.b)
+                               : (enum backup_event_type)rng_below(&w.r, BE_STOP + 1));
         }
         visits[w.b.b.state]++;
         for (unsigned n = 0; n < 20; n++) /* and what comes after the end */
@@ -225,10 +234,19 @@ static void no_order_of_events_breaks_a_promise(void **state UNUSED)
     assert_true(total > 100000);
 }
 
+static void every_state_and_end_has_words(void **state UNUSED)
+{
+    for (unsigned s = 0; s < B_STATES; s++)
+        assert_non_null(backup_state_name((enum backup_state)s));
+    assert_non_null(backup_end_words(BACKUP_END_STOPPED));
+    assert_string_equal(backup_end_words(1000), "unknown");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_order_of_events_breaks_a_promise),
+        cmocka_unit_test(every_state_and_end_has_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

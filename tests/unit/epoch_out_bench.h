@@ -1,5 +1,5 @@
-/* epoch_out_bench — epochs on their way from a model guest to a model backup, gone as the engine goes
- * them. All of it inline, so that its names stay its own. */
+/* epoch_out_bench — epochs on their way from a model guest to a model backup, gone as the engine
+ * goes them. All of it inline, so that its names stay its own. */
 #ifndef TESTS_UNIT_EPOCH_OUT_BENCH_H
 #define TESTS_UNIT_EPOCH_OUT_BENCH_H
 
@@ -17,7 +17,8 @@
 
 enum { PAGES = 300, ROOM = 8 << 20, BUFFER = 64 };
 
-/* ---- a guest with a log, and what its backup has ------------------------------------------------------- */
+/* ---- a guest with a log, and what its backup has
+ * ------------------------------------------------------- */
 
 struct model {
     struct guest base;
@@ -57,8 +58,8 @@ static inline int model_dirty(struct guest *g, struct dirty *into, struct err *e
     return m->dirty_fails ? err_set(e, EIO, "the log can't be read") : 0;
 }
 
-static inline int model_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *to, uint8_t *types,
-                      struct err *e)
+static inline int model_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *to,
+                             uint8_t *types, struct err *e)
 {
     struct model *m = (struct model *)g;
 
@@ -87,8 +88,8 @@ static inline void model_end(struct guest *g UNUSED)
 }
 
 static const struct guest_ops model_ops = {
-    "model", model_info, model_records, model_run, model_dirty, model_copy, model_records, model_run,
-    model_life, model_fd, model_end, model_end,
+    "model",       model_info, model_records, model_run, model_dirty, model_copy,
+    model_records, model_run,  model_life,    model_fd,  model_end,   model_end,
 };
 
 struct bench {
@@ -107,7 +108,9 @@ static struct bench *b;
 
 static inline int set_up(void **state UNUSED)
 {
-    const struct epoch_out_config config = { BUFFER, 128 * (PAGE_BYTES + 64), { true, true }, false };
+    const struct epoch_out_config config = {
+        BUFFER, 128 * (PAGE_BYTES + 64), { true, true }, false
+    };
     struct err e;
 
     b = calloc(1, sizeof(*b));
@@ -146,7 +149,8 @@ static inline void guest_writes_some(uint64_t n)
         guest_writes(rng_below(&b->r, PAGES));
 }
 
-/* ---- the epoch's way, as the engine goes it ------------------------------------------------------------- */
+/* ---- the epoch's way, as the engine goes it
+ * ------------------------------------------------------------- */
 
 static inline void begin(uint32_t flags)
 {
@@ -198,7 +202,8 @@ static inline void encode_all(void)
     assert_int_equal(rc, 0);
 }
 
-/* One pass over the log, wholly copied; drains when the buffer is full, and at the end if told to. */
+/* One pass over the log, wholly copied; drains when the buffer is full, and at the end if told to.
+ */
 static inline int pass(bool drain)
 {
     struct err e;

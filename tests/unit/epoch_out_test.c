@@ -1,5 +1,5 @@
-/* epoch_out_test — whatever happens to an epoch, no page is forgotten: what the backup lacks is in the
- * guest's log, in the carry, or on its way. */
+/* epoch_out_test — whatever happens to an epoch, no page is forgotten: what the backup lacks is in
+ * the guest's log, in the carry, or on its way. */
 #include "replicator/engine/epoch_out.h"
 
 #include "tests/unit/epoch_out_bench.h"
@@ -237,7 +237,8 @@ static void the_digest_is_that_of_the_octets(void **state UNUSED)
     begin(0);
     assert_int_equal(pass(false), 0);
     finish(&end);
-    assert_int_equal(end.digest, digest_of(b->octets, b->taken - record_wire_bytes(40) - record_wire_bytes(0)));
+    assert_int_equal(end.digest,
+                     digest_of(b->octets, b->taken - record_wire_bytes(40) - record_wire_bytes(0)));
 }
 
 static void live_passes_end_when_little_is_left_or_after_a_few(void **state UNUSED)
@@ -287,19 +288,30 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_first_epoch_has_every_page, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_written_page_is_in_the_next_epoch_and_no_other, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(pages_written_during_the_live_copy_are_copied_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(more_pages_than_the_buffer_holds_are_two_batches, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(deferred_pages_stay_in_the_carry_until_they_are_sent, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_epoch_of_deferred_pages_only_is_empty, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(abandoning_returns_every_page_wherever_it_was, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(versions_of_an_abandoned_epoch_are_no_bases, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(after_a_failed_read_of_the_log_everything_is_to_do, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_written_page_is_in_the_next_epoch_and_no_other,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pages_written_during_the_live_copy_are_copied_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(more_pages_than_the_buffer_holds_are_two_batches, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(deferred_pages_stay_in_the_carry_until_they_are_sent,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_epoch_of_deferred_pages_only_is_empty, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(abandoning_returns_every_page_wherever_it_was, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(versions_of_an_abandoned_epoch_are_no_bases, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(after_a_failed_read_of_the_log_everything_is_to_do, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_failed_copy_or_state_loses_no_page, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_is_appended_to_a_sink_that_is_short, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(forgetting_makes_every_page_dirty_and_every_version_unknown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_appended_to_a_sink_that_is_short, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(forgetting_makes_every_page_dirty_and_every_version_unknown,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_digest_is_that_of_the_octets, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(live_passes_end_when_little_is_left_or_after_a_few, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(live_passes_end_when_little_is_left_or_after_a_few, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(no_order_of_failures_forgets_a_page, set_up, tear_down),
     };
 

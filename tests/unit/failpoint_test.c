@@ -23,7 +23,8 @@ static void every_place_has_a_name_of_its_own(void **state UNUSED)
         assert_true(strlen(failpoint_name((enum failpoint)a)) > 0);
         assert_true(strlen(failpoint_name((enum failpoint)a)) < 32); /* what arming can read */
         for (unsigned b = 0; b < a; b++)
-            assert_string_not_equal(failpoint_name((enum failpoint)a), failpoint_name((enum failpoint)b));
+            assert_string_not_equal(failpoint_name((enum failpoint)a),
+                                    failpoint_name((enum failpoint)b));
     }
 }
 
@@ -71,8 +72,21 @@ static void without_an_order_nothing_is_armed(void **state UNUSED)
 static void an_order_that_names_nothing_known_is_refused(void **state UNUSED)
 {
     static const char *const orders[] = {
-        "", "pause", "pause:", "pause:sing", "nowhere:kill", ":kill", "pause:kill:0", "pause:kill:-1", "pause kill",
-        "pause:kill:", "pause:kill:2x", "pause:kill:x", "pause:kill 2", "pause:kill:2:3", "pause:killed",
+        "",
+        "pause",
+        "pause:",
+        "pause:sing",
+        "nowhere:kill",
+        ":kill",
+        "pause:kill:0",
+        "pause:kill:-1",
+        "pause kill",
+        "pause:kill:",
+        "pause:kill:2x",
+        "pause:kill:x",
+        "pause:kill 2",
+        "pause:kill:2:3",
+        "pause:killed",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(orders); i++) {

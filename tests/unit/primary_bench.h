@@ -1,5 +1,5 @@
-/* primary_bench — a primary on the bench of its unit tests: events in, the newest actions kept. All of
- * it inline, so that its names stay its own. */
+/* primary_bench — a primary on the bench of its unit tests: events in, the newest actions kept. All
+ * of it inline, so that its names stay its own. */
 #ifndef TESTS_UNIT_PRIMARY_BENCH_H
 #define TESTS_UNIT_PRIMARY_BENCH_H
 
@@ -42,7 +42,8 @@ static inline void plain(struct bench *b, enum primary_event_type type)
     feed(b, (struct primary_event){ .type = type });
 }
 
-static inline const struct primary_action *find(const struct bench *b, enum primary_action_type type)
+static inline const struct primary_action *find(const struct bench *b,
+                                                enum primary_action_type type)
 {
     for (unsigned i = 0; i < b->out.n; i++)
         if (b->out.list[i].type == type)

@@ -4,7 +4,8 @@
 
 #include "tests/unit/primary_bench.h"
 
-/* ---- coming back ------------------------------------------------------------------------------------------- */
+/* ---- coming back
+ * ------------------------------------------------------------------------------------------- */
 
 static void reconnect_with_lost_ack_counts_as_acked(void **state UNUSED)
 {
@@ -137,7 +138,9 @@ static void need_pages_abandons(void **state UNUSED)
     assert_int_equal(b.p.epoch, 3);
 }
 
-/* ---- ends --------------------------------------------------------------------------------------------------- */
+/* ---- ends
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void detach_lets_go(void **state UNUSED)
 {
@@ -211,7 +214,8 @@ static void stopping_without_a_session_ends_at_once_when_nothing_is_held(void **
     assert_true(says(&b, PA_END));
 }
 
-/* ---- a process that went before ------------------------------------------------------------------------------ */
+/* ---- a process that went before
+ * ------------------------------------------------------------------------------ */
 
 static void a_successor_of_an_armed_process_asks_before_it_opens(void **state UNUSED)
 {

@@ -1,5 +1,6 @@
 /* primary_walk_test — random walks over every event a primary can meet, with fields that are right,
- * nearly right or anything: no assertion fires, no promise of proto/primary.h breaks, time goes on. */
+ * nearly right or anything: no assertion fires, no promise of proto/primary.h breaks, time goes on.
+ */
 #include "replicator/proto/primary.h"
 
 #include "base/rng.h"
@@ -55,8 +56,8 @@ static void check_release(const struct walk *w, const struct primary_action *a)
         assert_true(w->b.now < a->not_after_ns && a->not_after_ns == p->lease_until_ns);
 }
 
-static void check_action(struct walk *w, const struct primary *before, const struct primary_event *ev,
-                         const struct primary_action *a)
+static void check_action(struct walk *w, const struct primary *before,
+                         const struct primary_event *ev, const struct primary_action *a)
 {
     switch (a->type) {
     case PA_RELEASE:
@@ -91,8 +92,9 @@ static void check_action(struct walk *w, const struct primary *before, const str
         assert_true(w->is_guest_paused && w->b.p.held);
         break;
     case PA_DESTROY:
-        assert_true((ev->type == PE_TOKEN && ev->answer == FENCE_DENIED) ||
-                    (ev->type == PE_HELLO_ACK && ev->hello_ack->verdict == HELLO_ACTIVE && before->owns));
+        assert_true(
+            (ev->type == PE_TOKEN && ev->answer == FENCE_DENIED) ||
+            (ev->type == PE_HELLO_ACK && ev->hello_ack->verdict == HELLO_ACTIVE && before->owns));
         break;
     default:
         break;
@@ -113,9 +115,11 @@ static void walk_step(struct walk *w, struct primary_event ev)
     assert_int_equal(w->is_guest_paused, p->state == P_CAPTURE);
     assert_true(p->state != P_ENDED || !p->held);
     assert_true(p->lineage != 0 && p->acked <= p->epoch + 1);
-    assert_true(before.term == p->term || before.term + 1 == p->term || p->lineage != before.lineage);
+    assert_true(before.term == p->term || before.term + 1 == p->term ||
+                p->lineage != before.lineage);
     if (primary_is_protected(p, w->b.now))
-        assert_true(p->acked > 0 && p->state >= P_READY && p->state <= P_AWAIT && p->held && p->armed);
+        assert_true(p->acked > 0 && p->state >= P_READY && p->state <= P_AWAIT && p->held &&
+                    p->armed);
 }
 
 /* After a tick at the deadline a waiting machine waits for something ahead. */
@@ -140,10 +144,12 @@ static void walk_message(struct walk *w, enum primary_event_type type)
     const struct primary *p = &w->b.p;
     struct rng *r = &w->r;
     uint64_t session = near(r, p->session), echo = w->b.now - rng_below(r, TIMEOUT_NS);
-    struct hello_ack hello = { .session = session, .lineage = near(r, p->lineage),
+    struct hello_ack hello = { .session = session,
+                               .lineage = near(r, p->lineage),
                                .committed = rng_chance(r, 300000) ? near(r, p->epoch) : p->acked,
                                .echo_ns = near(r, echo),
-                               .verdict = rng_chance(r, 100000) ? (uint32_t)rng_below(r, 10) : HELLO_OK };
+                               .verdict =
+                                   rng_chance(r, 100000) ? (uint32_t)rng_below(r, 10) : HELLO_OK };
     struct ack ack = { session, near(r, p->epoch), near(r, echo) };
     struct heartbeat heart = { session, near(r, w->b.now), near(r, echo) };
     struct need_pages need = { session, near(r, p->epoch) };
@@ -231,7 +237,8 @@ static void walk_event(struct walk *w, enum primary_event_type type)
 
 static void walk_start(struct walk *w)
 {
-    const struct primary_past past = { .lineage = rng_next(&w->r), .term = 1 + (uint32_t)rng_below(&w->r, 5),
+    const struct primary_past past = { .lineage = rng_next(&w->r),
+                                       .term = 1 + (uint32_t)rng_below(&w->r, 5),
                                        .armed = rng_chance(&w->r, 500000) };
     struct timing t = { rng_chance(&w->r, 300000) ? 0 : INTERVAL_NS, HEARTBEAT_NS, TIMEOUT_NS };
     bool has_past = rng_chance(&w->r, 200000);
@@ -239,7 +246,8 @@ static void walk_start(struct walk *w)
     w->b = (struct bench){ .now = 10 * NS_PER_S + rng_below(&w->r, NS_PER_S) };
     w->is_guest_paused = w->is_epoch_open = false;
     w->newest_begun = 0;
-    primary_init(&w->b.p, &t, rng_chance(&w->r, 300000), LINEAGE, has_past ? &past : NULL, w->b.now);
+    primary_init(&w->b.p, &t, rng_chance(&w->r, 300000), LINEAGE, has_past ? &past : NULL,
+                 w->b.now);
 }
 
 static void no_order_of_events_breaks_a_promise(void **state UNUSED)
@@ -253,8 +261,9 @@ static void no_order_of_events_breaks_a_promise(void **state UNUSED)
         for (unsigned i = 0; i < 400 && w.b.p.state != P_ENDED && w.b.p.state != P_FENCED; i++) {
             w.b.now += rng_chance(&w.r, 300000) ? rng_below(&w.r, 40 * NS_PER_MS) : 0;
             visits[w.b.p.state]++;
-            walk_event(&w, rng_chance(&w.r, 650000) ? wanted(&w.b.p)
-                                                    : (enum primary_event_type)rng_below(&w.r, PE_STOP + 1));
+            walk_event(&w, rng_chance(&w.r, 650000)
+                               ? wanted(&w.b.p)
+                               : (enum primary_event_type)rng_below(&w.r, PE_STOP + 1));
         }
         visits[w.b.p.state]++;
     }

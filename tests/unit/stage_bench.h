@@ -1,5 +1,5 @@
-/* stage_bench — a primary that encodes epochs into a buffer, a stage, and a model replica that watches
- * who touches it. All of it inline, so that its names stay its own. */
+/* stage_bench — a primary that encodes epochs into a buffer, a stage, and a model replica that
+ * watches who touches it. All of it inline, so that its names stay its own. */
 #ifndef TESTS_UNIT_STAGE_BENCH_H
 #define TESTS_UNIT_STAGE_BENCH_H
 
@@ -17,7 +17,8 @@
 
 enum { PAGES = 64, EPOCH_ROOM = 4 << 20, STATE_BYTES = 48, LIMIT = 2 << 20 };
 
-/* ---- a replica that watches who touches it ----------------------------------------------------------- */
+/* ---- a replica that watches who touches it
+ * ----------------------------------------------------------- */
 
 struct model {
     struct replica base;
@@ -48,13 +49,14 @@ static inline uint8_t *model_page(struct replica *r, uint64_t pfn, struct err *e
     return m->memory[pfn];
 }
 
-static inline int model_preamble(struct replica *r UNUSED, const uint8_t *records UNUSED, size_t bytes UNUSED,
-                          struct err *e UNUSED)
+static inline int model_preamble(struct replica *r UNUSED, const uint8_t *records UNUSED,
+                                 size_t bytes UNUSED, struct err *e UNUSED)
 {
     return 0;
 }
 
-static inline int model_check_state(struct replica *r UNUSED, const uint8_t *records, size_t bytes, struct err *e)
+static inline int model_check_state(struct replica *r UNUSED, const uint8_t *records, size_t bytes,
+                                    struct err *e)
 {
     return bytes == STATE_BYTES && load_u32(records) == RECORD_HVM_CONTEXT
                ? 0
@@ -83,7 +85,8 @@ static const struct replica_ops model_ops = {
     model_activate, model_close,
 };
 
-/* ---- a primary that encodes into a buffer --------------------------------------------------------------- */
+/* ---- a primary that encodes into a buffer
+ * --------------------------------------------------------------- */
 
 struct bench {
     struct rng r;
@@ -155,7 +158,9 @@ static inline void make_chunk(const uint64_t *pfns, size_t n, bool is_plain)
     static uint8_t pages[PAGES][PAGE_BYTES];
     uint8_t types[PAGES] = { 0 };
     struct pages_source from = { pages[0], pfns, types, n };
-    struct pages_rules rules = { { true, true }, b->epoch, b->flags & EPOCH_SEED ? 0 : b->committed, 1, true };
+    struct pages_rules rules = {
+        { true, true }, b->epoch, b->flags & EPOCH_SEED ? 0 : b->committed, 1, true
+    };
     struct sink out = { b->octets + b->bytes, EPOCH_ROOM - b->bytes };
     struct pages_tally tally = { 0 };
 

@@ -1,10 +1,11 @@
-/* stage_refusal_test — whatever is wrong with an epoch, it is refused, and the replica's memory and its
- * committed state stay what they were. */
+/* stage_refusal_test — whatever is wrong with an epoch, it is refused, and the replica's memory and
+ * its committed state stay what they were. */
 #include "replicator/apply/stage.h"
 
 #include "tests/unit/stage_bench.h"
 
-/* ---- what must not ---------------------------------------------------------------------------------------- */
+/* ---- what must not
+ * ---------------------------------------------------------------------------------------- */
 
 static void a_torn_epoch_is_refused(void **state UNUSED)
 {
@@ -198,15 +199,21 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_torn_epoch_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_flipped_octet_is_applied, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_end_that_counts_differently_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_delta_that_does_not_meet_its_base_is_told_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_end_that_counts_differently_is_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_delta_that_does_not_meet_its_base_is_told_apart, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_second_delta_of_one_page_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_delta_has_no_place_in_a_seed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(more_than_the_limit_is_refused_not_half_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_than_the_limit_is_refused_not_half_taken, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(more_state_than_a_guest_has_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_state_that_could_not_be_committed_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_page_that_cannot_be_had_is_found_before_the_commit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_comes_between_the_end_and_the_checkpoint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_state_that_could_not_be_committed_is_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_page_that_cannot_be_had_is_found_before_the_commit,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_comes_between_the_end_and_the_checkpoint, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

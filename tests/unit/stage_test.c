@@ -1,9 +1,11 @@
-/* stage_test — an epoch that arrives whole is applied whole, from plain and encoded chunks, once or twice. */
+/* stage_test — an epoch that arrives whole is applied whole, from plain and encoded chunks, once or
+ * twice. */
 #include "replicator/apply/stage.h"
 
 #include "tests/unit/stage_bench.h"
 
-/* ---- what must go ----------------------------------------------------------------------------------------- */
+/* ---- what must go
+ * ----------------------------------------------------------------------------------------- */
 
 static void epochs_are_applied_whole(void **state UNUSED)
 {
@@ -103,7 +105,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(applying_twice_is_applying_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_seed_is_applied_as_it_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_rest_of_a_void_epoch_is_ignored, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_page_sent_twice_ends_as_its_second_version, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_page_sent_twice_ends_as_its_second_version, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

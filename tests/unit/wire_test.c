@@ -1,5 +1,5 @@
-/* wire_test — records over a link that takes and gives octets as it likes: what goes in comes out, in
- * order and whole, within bounds. */
+/* wire_test — records over a link that takes and gives octets as it likes: what goes in comes out,
+ * in order and whole, within bounds. */
 #include "replicator/engine/wire.h"
 
 #include <errno.h>
@@ -70,7 +70,8 @@ static void loop_close(struct link *l)
     ((struct loop *)l)->closed++;
 }
 
-static const struct link_ops loop_ops = { "loop", loop_send, loop_receive, loop_fds, loop_connected, loop_close };
+static const struct link_ops loop_ops = { "loop",   loop_send,      loop_receive,
+                                          loop_fds, loop_connected, loop_close };
 
 static struct loop loop;
 static struct wire wire;
@@ -350,16 +351,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(records_arrive_whole_and_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(small_messages_find_room_whatever_is_queued, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(small_messages_find_room_whatever_is_queued, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(room_that_was_sent_is_room_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_record_longer_than_the_buffer_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_record_longer_than_the_buffer_is_refused, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(the_longest_record_that_fits_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unread_octets_come_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unread_octets_may_follow_one_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(headers_come_before_records, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_was_not_sent_is_forgotten_with_the_link, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_not_sent_is_forgotten_with_the_link, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_broken_link_is_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(without_a_link_nothing_goes_and_nothing_breaks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_link_nothing_goes_and_nothing_breaks, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_full_in_buffer_waits_to_be_read, set_up, tear_down),
     };
 
