@@ -28,6 +28,8 @@ static const struct option_row rows[] = {
     { "timeout", "TIME", "silence that counts as death (300ms)", option_time, OPTION(timeout_ns),
       { TIMEOUT_NS_MIN, 60 * NS_PER_S } },
     { "transport", "HOW", "tcp or unix (tcp)", option_text, OPTION(transport), { 0, 0 } },
+    { "unsafe", "WHAT", "handed to protect, to see the judge condemn:\nno-netbuf", option_text,
+      OPTION(unsafe), { 0, 0 } },
     { "json", NULL, "one object at the end instead of tables", option_flag, OPTION(json), { 0, 0 } },
     { .name = NULL },
 };

@@ -15,6 +15,7 @@
 
 struct demo_options {
     const char *workload, *transport; /* tcp or unix */
+    const char *unsafe;               /* handed to protect; NULL: nothing */
     uint64_t kills, mib, dirty, vcpus, seed, interval_ns, timeout_ns;
     uint64_t seconds;                 /* protected before the kill: up to so many, 0: by kills */
     bool json;

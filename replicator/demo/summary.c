@@ -58,6 +58,8 @@ bool summary_add(struct summary *s, const struct round *r, int rc, const struct 
 
 static const char *verdict(const json_t *judgement, const char *promise)
 {
+    if (!judgement)
+        return "UNJUDGED";
     return json_is_true(json_object_get(judgement, promise)) ? "kept" : "BROKEN";
 }
 
