@@ -7,8 +7,9 @@
 #include <string.h>
 
 /* A chunk of zero pages is a thousand times larger than its octets: whoever takes in megabytes of them
- * is deaf for seconds, and the peer's kernel calls that a dead connection (TCP_USER_TIMEOUT). */
-#define FILL_MAX ((size_t)128 << 10)
+ * is deaf for seconds: its own clock calls the peer silent then, and the peer's kernel calls the
+ * connection dead (TCP_USER_TIMEOUT). This much is tens of MiB of pages at most. */
+#define FILL_MAX ((size_t)32 << 10)
 
 int wire_open(struct wire *w, size_t out_bytes, size_t in_bytes, struct err *e)
 {

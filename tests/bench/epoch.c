@@ -155,7 +155,6 @@ static void start(struct stage *s, const char *writes, const char *interval)
     json_decref(line);
     check(s, actor_start(&s->primary, s->program, "primary", s->folder, protect, &e), &e);
     check(s, actor_connect(&s->primary, false, DOMAIN, until, &s->to_primary, &e), &e);
-    check(s, actor_connect(&s->backup, true, DOMAIN, until, &s->to_backup, &e), &e);
 }
 
 static void stop(struct stage *s)
@@ -205,6 +204,7 @@ static void await_protection(struct stage *s)
             check(s, err_set(&e, ETIMEDOUT, "not protected in time"), &e);
         pass_time(s, clock_now_ns() + LOOK_NS / 4);
     }
+    check(s, actor_connect(&s->backup, true, DOMAIN, until, &s->to_backup, &e), &e);
     backup = ask(s, &s->to_backup);
     s->replica = (pid_t)table_number(backup, "pid", NULL);
     json_decref(backup);
