@@ -36,8 +36,10 @@ void faults_configure(struct world *w)
 
     c->timing.timeout_ns = timeouts[rng_below(&w->rng, 5)] * NS_PER_MS;
     c->timing.interval_ns = intervals[rng_below(&w->rng, 8)] * NS_PER_MS;
+    if (c->timing.interval_ns <= 2 * NS_PER_MS) /* or a run would be thousands of epochs */
+        c->timing.timeout_ns = timeouts[rng_below(&w->rng, 2)] * NS_PER_MS;
     c->timing.heartbeat_ns = c->timing.timeout_ns / pick(w, 4, 8);
-    c->latency_ns = pick(w, 2000, c->timing.timeout_ns / (coin(w, 850000) ? 400 : 5));
+    c->latency_ns = pick(w, 10000, c->timing.timeout_ns / (coin(w, 850000) ? 400 : 5));
     c->pages = pick(w, 8, MEMORY_PAGES);
     c->epoch.buffer_pages = coin(w, 500000) ? pick(w, 2, 8) : 64;
     c->epoch.cache_bytes = coin(w, 250000) ? 0 : coin(w, 500000) ? 40u << 10 : 256u << 10;
@@ -63,8 +65,10 @@ void faults_plan(struct world *w)
     for (unsigned i = 0; i < w->n_faults; i++) {
         struct fault *f = &w->faults[i];
 
-        f->kind = coin(w, 350000) ? FAULT_kill_primary_host
-                                  : (unsigned)rng_below(&w->rng, FAULT_KINDS_COUNT);
+        f->kind = coin(w, 300000)   ? FAULT_kill_primary_host
+                  : coin(w, 80000) ? FAULT_freeze_releasing
+                  : coin(w, 50000) ? FAULT_guest_call_fails
+                                   : (unsigned)rng_below(&w->rng, FAULT_KINDS_COUNT);
         f->after_ns = rng_below(&w->rng, w->config.timing.timeout_ns * (coin(w, 500000) ? 1 : 4));
     }
     if (w->n_faults > 1 && coin(w, 500000)) /* memory is judged when it is activated */
@@ -237,7 +241,7 @@ static void command(struct world *w, enum side side, void (*act)(struct world *)
 
 static void network_fault(struct world *w, unsigned kind, uint64_t ns)
 {
-    if (w->config.unmappable_chance) /* what is sent next is not what was sent last */
+    if (w->config.unmappable_chance && !w->machines[PRIMARY].paused) /* what is sent next is not what was sent last */
         w->machines[PRIMARY].unmappable |= rng_next(&w->rng) & rng_next(&w->rng) & ~UINT64_C(1);
     switch (kind) {
     case FAULT_reset_link:

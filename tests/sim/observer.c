@@ -150,7 +150,8 @@ static bool is_sound(const struct world *w)
 static void judge_status(struct world *w)
 {
     struct observer *o = w->observer;
-    uint64_t allowed = w->config.timing.timeout_ns * 3 / 2 + 60 * w->config.latency_ns;
+    /* One timeout of silence, and one that octets held up on their way may feign. */
+    uint64_t allowed = w->config.timing.timeout_ns * 9 / 4 + 60 * w->config.latency_ns;
 
     if (is_sound(w) || w->machines[PRIMARY].life != GUEST_RUNS)
         o->unsound_since = 0;
@@ -193,7 +194,10 @@ void observe_primary(struct world *w, uint64_t epochs_before)
 
 static uint64_t patience(const struct world *w)
 {
-    return 4 * NS_PER_S + 20 * w->config.timing.timeout_ns + 100 * w->config.timing.interval_ns;
+    uint64_t trips = 2 + w->config.pages * PAGE_BYTES / w->config.pipe_capacity; /* of a full copy */
+
+    return 4 * NS_PER_S + 20 * w->config.timing.timeout_ns + 100 * w->config.timing.interval_ns +
+           8 * EPOCHS_TO_RECOVER * trips * w->config.latency_ns;
 }
 
 /* Without a primary daemon: must the backup come up, and has it? */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,12 +96,13 @@ static void show_violation(uint64_t seed, const char *promise, const char *text)
 static void work(struct tally *t, unsigned step, uint64_t end)
 {
     static struct world w;
+    const struct itimerval hang = { .it_value = { .tv_sec = HANG_SECONDS } };
 
     world_reserve(&w);
     for (; t->next < end && !tallies[0].stops; t->next += step) {
         t->seed = t->next;
         if (t->runs % 256 == 0)
-            alarm(HANG_SECONDS);
+            setitimer(ITIMER_PROF, &hang, NULL); /* of its own time: the machine may be busy */
         if (run_one(&w, t->seed, t))
             continue;
         if (t->violations++ < SHOWN_MAX)
