@@ -136,7 +136,6 @@ struct reading {
     uint64_t checkpoints;  /* committed */
     bool is_complete;
     bool is_held;          /* a refusal waits for the commit that would make it matter */
-    bool is_dropping;      /* what comes now is never applied (records before END of a Remus stream) */
     struct stream_refusal refusal;
 };
 
