@@ -53,14 +53,15 @@ static struct rng rng;
 
 NORETURN static void fail(const struct stage *s, const struct err *e)
 {
-    char command[128];
+    char command[256];
 
     fprintf(stderr, "bench: %s\n", e->text);
-    snprintf(command, sizeof(command), "cat %s/*.log >&2", s->folder);
+    /* The replica is in a session of its own and named by its lock; the others end with us. */
+    snprintf(command, sizeof(command),
+             "cd %s && cat ./*.log >&2; kill -9 $(cat backup/backup/" DOMAIN ".lock); rm -rf %s", s->folder,
+             s->folder);
     if (system(command) != 0)
-        fprintf(stderr, "bench: no logs\n");
-    if (s->replica > 0) /* in a session of its own; the others end with us */
-        kill(s->replica, SIGKILL);
+        fprintf(stderr, "bench: %s stays behind\n", s->folder);
     exit(1);
 }
 
