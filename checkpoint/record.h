@@ -93,7 +93,8 @@ struct hello {
     X(ACTIVE, 5, "the replica is activated: this side owns the guest")         \
     X(RESOURCES, 6, "not enough memory for the replica")                       \
     X(SHAPE, 7, "the guest's shape differs from the replica's")                \
-    X(OLD_TERM, 8, "an older term than the newest seen")
+    X(OLD_TERM, 8, "an older term than the newest seen")                       \
+    X(DECIDING, 9, "the arbiter has been asked, or the replica is ending")
 
 enum hello_verdict {
 #define X(name, value, words) HELLO_##name = (value),

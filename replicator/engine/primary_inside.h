@@ -27,6 +27,7 @@ struct primary_engine {
     enum activity activity;
     bool is_pass_open;             /* of the activity: the log was read, pages are being copied */
     uint64_t pass_pages;
+    uint64_t catch_up_ns;          /* send time that the backup must echo before the pause; 0: none */
 
     bool asked;                    /* a question is at the arbiter */
     uint32_t asked_term;

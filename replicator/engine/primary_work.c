@@ -9,6 +9,7 @@ void primary_set_activity(struct primary_engine *p, enum activity activity)
 {
     p->activity = activity;
     p->is_pass_open = false;
+    p->catch_up_ns = 0;
 }
 
 static void epoch_fault(struct primary_engine *p, enum primary_action_type during, const struct err *e)
@@ -66,17 +67,32 @@ static int open_pass(struct primary_engine *p, struct err *e)
     return 1;
 }
 
+/* Little is left to copy. The guest's output will be held from the pause on, so the pause waits until
+ * the backup has worked off what is on its way: until it echoes a heartbeat queued behind all of it. */
+static int wait_for_backup(struct primary_engine *p)
+{
+    if (p->catch_up_ns == 0) {
+        p->catch_up_ns = now_of(p);
+        primary_send_heartbeat(p);
+    }
+    if (p->proto.echo_ns < p->catch_up_ns)
+        return -EAGAIN;
+    primary_set_activity(p, ACTIVITY_NONE);
+    primary_feed_plain(p, PE_PRECOPIED);
+    return 1;
+}
+
 static int precopy_on(struct primary_engine *p, struct err *e)
 {
     int rc;
 
+    if (p->catch_up_ns != 0)
+        return wait_for_backup(p);
     if (!p->is_pass_open) {
         rc = open_pass(p, e);
         if (rc < 0 || !epoch_out_is_small(&p->out, p->pass_pages))
             return rc;
-        primary_set_activity(p, ACTIVITY_NONE);
-        primary_feed_plain(p, PE_PRECOPIED);
-        return 1;
+        return wait_for_backup(p);
     }
     rc = copy_pass(p, true, e);
     if (rc == 0)

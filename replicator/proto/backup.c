@@ -176,7 +176,7 @@ static enum hello_verdict judge(const struct backup *b, const struct hello *h,
     if (b->state == B_ACTIVATING || b->state == B_ACTIVE)
         return HELLO_ACTIVE;
     if (b->state == B_ASKING || b->state == B_LEAVING || b->state == B_ENDED)
-        return HELLO_BUSY;
+        return HELLO_DECIDING;
     if (h->lineage != b->lineage)
         return b->committed > 0 && h->replaces != b->lineage ? HELLO_BUSY : HELLO_OK;
     if (h->session <= b->session)
