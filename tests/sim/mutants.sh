@@ -28,6 +28,20 @@ compile_mutant() # PATCH TREE
         -llz4 -lxxhash -ljansson -lpthread >&2
 }
 
+# The same with nothing broken must live: otherwise a death below would prove nothing.
+mkdir -p "$scratch/control"
+: >"$scratch/log"
+for file in $(sed -n 's,^+++ b/,,p' tests/sim/mutants/*.patch | sort -u); do
+    $compile -w -O1 -c -o "$scratch/control/$(basename "$file" .c).o" "$file" || exit 1
+done
+if ! ${CC:-gcc} -o "$scratch/control/sim" "${sim_objects[@]}" "$scratch"/control/*.o \
+    "$build/test/replicator.a" -llz4 -lxxhash -ljansson -lpthread ||
+    ! "$scratch/control/sim" --runs 500 --seed 1 >"$scratch/log"; then
+    cat "$scratch/log"
+    echo "not ok 1 - the unbroken control lives"
+    exit 1
+fi
+
 for patch in tests/sim/mutants/*.patch; do
     name=$(basename "$patch" .patch)
     [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
