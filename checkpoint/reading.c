@@ -83,9 +83,13 @@ int reading_take(struct reading *r, size_t n, const uint8_t **ret, struct err *e
 {
     int rc = reading_peek(r, n, ret, e);
 
-    if (rc == 0)
-        stream_input_consume(r->in, n);
-    return rc;
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < ARRAY_LEN(r->taps); i++)
+        if (r->taps[i])
+            digest_add(r->taps[i], *ret, n);
+    stream_input_consume(r->in, n);
+    return 0;
 }
 
 int reading_skip(struct reading *r, uint64_t n, struct err *e)
@@ -140,9 +144,23 @@ int reading_begin(struct reading *r, struct err *e)
     return r->to.ops->begin(r->to.self, &r->facts, e);
 }
 
+/* A page keeps its content when a later entry brings none, or is there to be compared only. */
 int reading_page(struct reading *r, const struct stream_page *page, struct err *e)
 {
-    return r->is_held ? 0 : r->to.ops->page(r->to.self, page, e);
+    struct page_note note;
+    bool has_memory = page->type != PAGE_TYPE_BROKEN && page->type != PAGE_TYPE_XTAB;
+    int rc;
+
+    if (r->is_held)
+        return 0;
+    if (!has_memory && r->facts.guest == STREAM_GUEST_HVM)
+        return r->to.ops->page(r->to.self, page, e);
+    note = pagetable_get(r->facts.table, page->pfn);
+    note.is_populated |= has_memory;
+    note.type = page->type;
+    if ((rc = pagetable_set(r->facts.table, page->pfn, note, e)) < 0)
+        return rc;
+    return r->to.ops->page(r->to.self, page, e);
 }
 
 int reading_state(struct reading *r, const struct stream_state *whole, struct err *e)
@@ -195,14 +213,17 @@ int reading_commit(struct reading *r, struct err *e)
     if (r->is_held)
         return refusal_say(r, EPROTO, e);
     rc = r->to.ops->commit(r->to.self, r->checkpoints + 1, e);
-    if (rc == 0)
-        r->checkpoints++;
-    return rc;
+    if (rc < 0)
+        return rc;
+    pagetable_commit(r->facts.table);
+    r->checkpoints++;
+    return 0;
 }
 
 int reading_drop(struct reading *r, struct err *e)
 {
     r->is_held = false;
+    pagetable_drop(r->facts.table);
     return r->to.ops->drop(r->to.self, e);
 }
 
@@ -260,6 +281,8 @@ int reading_run(struct reading *r, struct stream_input *in, const struct stream_
 
     *r = (struct reading){ .in = in, .wishes = *w, .to = to, .is_complete = true };
     r->item.name = "header";
+    if ((rc = pagetable_open(&r->facts.table, e)) < 0)
+        return rc;
     if (framing == FRAMING_AUTO)
         rc = detect(r, &framing, e);
     r->facts.framing = framing;
@@ -271,6 +294,12 @@ int reading_run(struct reading *r, struct stream_input *in, const struct stream_
     if (rc == 0)
         rc = r->to.ops->end(r->to.self, &r->facts, r->is_complete, e);
     return rc;
+}
+
+void reading_close(struct reading *r)
+{
+    pagetable_close(r->facts.table);
+    r->facts.table = NULL;
 }
 
 /* ---- a consumer that wants nothing --------------------------------------------------------------- */

@@ -21,7 +21,9 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/digest.h"
 #include "base/err.h"
+#include "checkpoint/pagetable.h"
 #include "checkpoint/stream.h"
 #include "checkpoint/stream_input.h"
 
@@ -49,6 +51,7 @@ struct stream_facts {
     unsigned guest_width;          /* PV: 4 or 8 once known, else 0 */
     uint64_t pages;                /* legacy: p2m_size; PV: largest end_pfn + 1 so far; HVM: 0 */
     uint32_t xen_major, xen_minor;
+    struct pagetable *table;       /* type and presence of each page; places are the consumer's to set */
 };
 
 /* A record, chunk or header that the reader came to. Numbers start at 1 and run through all layers;
@@ -137,6 +140,7 @@ struct reading {
     bool is_complete;
     bool is_held;          /* a refusal waits for the commit that would make it matter */
     struct stream_refusal refusal;
+    struct digest *taps[2]; /* take in every octet that the reader takes; NULL: none */
 };
 
 /* ---- for readers --------------------------------------------------------------------------------- */
@@ -190,9 +194,10 @@ int reader_xl(struct reading *r, struct err *e);     /* xl_reader.c */
 
 /* Reads the whole stream into the consumer. 0: accepted (r->facts, checkpoints, is_complete);
  * -EPROTO: refused (r->refusal; e says it in words, with record, type, offset and rule); other -errno:
- * neither. r needs no close. */
+ * neither. Close r in any case. */
 MUST_CHECK int reading_run(struct reading *r, struct stream_input *in, const struct stream_wishes *w,
                            struct consumer to, struct err *e);
+void reading_close(struct reading *r); /* frees the table of pages; twice is fine */
 
 const char *stream_framing_name(enum stream_framing f); /* "libxc" … */
 

@@ -11,7 +11,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 
-#define STREAM_INPUT_WINDOW (1u << 20) /* octets that one peek can ask for */
+#define STREAM_INPUT_WINDOW (2u << 20) /* octets that one peek can ask for */
 
 struct stream_input;
 
