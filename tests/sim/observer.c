@@ -170,7 +170,8 @@ static void judge_status(struct world *w)
 void observe_paused(struct world *w)
 {
     const struct machine *m = &w->machines[PRIMARY];
-    uint64_t allowed = w->config.timing.timeout_ns * 3 / 2 + 60 * w->config.latency_ns;
+    /* A full buffer waits for the link, and the link for silence; each fault may feign life once. */
+    uint64_t allowed = w->config.timing.timeout_ns * (2 + FAULTS_MAX) + 60 * w->config.latency_ns;
 
     if (m->exists && m->paused && m->life == GUEST_RUNS && w->now > m->paused_at + allowed)
         violation(w, "P6", "the guest is left paused");
