@@ -3,6 +3,7 @@
 #   make              build/replicator, the program as shipped
 #   make demo         protect a simulated guest, kill its primary, judge what an observer saw
 #   make check        lint, unit, unit under sanitizers, simulator, faults, end to end, fuzz
+#   make check-net    the network buffer, on a stock kernel in a virtual machine
 #   make install      to $(DESTDIR)$(PREFIX)
 #
 # V=1 shows commands, WERROR=1 makes warnings errors (make check does), CC=clang works as well.
@@ -56,6 +57,7 @@ SIM_SOURCES   := $(sort $(wildcard tests/sim/*.c))
 FUZZ_SOURCES  := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 E2E_SOURCES   := $(sort $(wildcard tests/e2e/*.c))
 FAULT_SOURCES := $(sort $(wildcard tests/fault/*.c))
+NET_SOURCES   := $(sort $(wildcard tests/net/*.c))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))
 # Files of tests/unit that are no test are helpers of all of them.
 UNIT_HELPERS  := $(filter-out $(UNIT_SOURCES),$(sort $(wildcard tests/unit/*.c)))
@@ -128,6 +130,7 @@ ASAN_SIM     := $(if $(SIM_SOURCES),$(BUILD)/asan/sim)
 FUZZERS      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(call chosen,$(FUZZ_SOURCES)))
 E2E_TOOLS    := $(E2E_SOURCES:tests/e2e/%.c=$(BUILD)/tests/e2e/%)
 FAULT_TOOLS  := $(FAULT_SOURCES:tests/fault/%.c=$(BUILD)/tests/fault/%)
+NET_TOOLS    := $(NET_SOURCES:tests/net/%.c=$(BUILD)/tests/net/%)
 BENCHES      := $(BENCH_SOURCES:tests/bench/%.c=$(BUILD)/bench/%)
 
 .PHONY: all
@@ -163,6 +166,12 @@ $(BUILD)/tests/e2e/%: $(BUILD)/test/obj/tests/e2e/%.o $(BUILD)/test/replicator.a
 	$(call link,test)
 
 $(BUILD)/tests/fault/%: $(BUILD)/test/obj/tests/fault/%.o $(BUILD)/test/replicator.a
+	$(call link,test)
+
+$(BUILD)/tests/net/%_test: $(BUILD)/test/obj/tests/net/%_test.o $(BUILD)/test/replicator.a | $(BUILD)/packages-check
+	$(call link,test,-lcmocka)
+
+$(BUILD)/tests/net/%: $(BUILD)/test/obj/tests/net/%.o $(BUILD)/test/replicator.a
 	$(call link,test)
 
 $(BUILD)/bench/%: $(BUILD)/release/obj/tests/bench/%.o $(BUILD)/release/replicator.a
@@ -227,6 +236,13 @@ check-e2e: $(PROGRAM) $(TEST_PROGRAM) $(E2E_TOOLS)
 check-fuzz: $(FUZZERS)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) fuzz $(FUZZERS:%='bash tests/tools/fuzz.sh %')
 
+# In a virtual machine, for its kernel; no part of check, since it fetches 60 MB once.
+.PHONY: check-net
+check-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
+	@BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator REPLICATOR_TEST=$(BUILD)/test/replicator \
+	    T='$(T)' bash tests/netvm/check.sh $(sort $(wildcard tests/net/test-*)) \
+	    $(filter %_test,$(NET_TOOLS))
+
 .PHONY: bench bench-epoch
 bench-epoch: $(PROGRAM) $(BENCHES)
 	BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator bash tests/bench/epoch.sh
@@ -280,7 +296,7 @@ clean:
 help:
 	@echo 'all demo install uninstall clean deps'
 	@echo 'check = lint check-unit check-asan check-sim check-fault check-e2e check-fuzz'
-	@echo 'check-tsan bench bench-epoch format analyze tidy'
+	@echo 'check-net check-tsan bench bench-epoch format analyze tidy'
 	@echo 'V=1 WERROR=1 CC=clang CFLAGS= PREFIX= DESTDIR= T=word FUZZ_SECONDS= SIM_FLAGS= DEMO_FLAGS='
 
 .PHONY: FORCE

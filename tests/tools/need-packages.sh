@@ -1,5 +1,5 @@
 #!/bin/bash
-# need-packages build|check... — makes sure that what the build (or the tests) needs is here.
+# need-packages build|check|net... — makes sure that what the build (or the tests) needs is here.
 # Looks first, by trying each tool and library; asks apt only when something is missing, as root or
 # through a sudo that needs no password; otherwise names the one command and fails.
 set -u
@@ -45,8 +45,15 @@ look_for()
         need libclang-rt-dev has_fuzzer
         need python3 command -v python3
         ;;
+    net)
+        need qemu-system-x86 command -v qemu-system-x86_64
+        need cpio command -v cpio
+        need kmod command -v depmod
+        need xz-utils command -v xz
+        need util-linux command -v setpriv
+        ;;
     *)
-        echo "need-packages: no set named $1 (build, check)" >&2
+        echo "need-packages: no set named $1 (build, check, net)" >&2
         exit 2
         ;;
     esac
@@ -65,7 +72,7 @@ look_for_all "$@"
 
 if ! command -v apt-get >/dev/null; then
     echo "replicator needs what Debian calls: ${missing[*]}" >&2
-    echo "(a C compiler; lz4, xxhash and jansson with headers; for tests cmocka, clang, python3)" >&2
+    echo "(a C compiler; lz4, xxhash and jansson with headers; for tests cmocka, clang, python3, QEMU)" >&2
     exit 1
 fi
 as_root=()

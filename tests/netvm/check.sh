@@ -1,0 +1,66 @@
+#!/bin/bash
+# check TEST... — runs scripts and programs in one machine with Debian's stock kernel, each alone,
+# by the conventions of tests/tools/run-tests.sh, after a look at whether the machine tells the truth.
+# Where no such machine can be had that is one skip with its reason, and never a pass.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+build=${BUILD:-build}
+log=$build/logs/netvm/check.log
+mkdir -p "$build/logs/netvm"
+passed=0 failed=0 skipped=0
+
+count() # the lines of tests in the log
+{
+    passed=$((passed + $(grep -c '^pass  ' "$log")))
+    failed=$((failed + $(grep -c '^FAIL  ' "$log")))
+    skipped=$((skipped + $(grep -c '^skip  ' "$log")))
+}
+
+result()
+{
+    [ -z "${TOTALS:-}" ] || echo "net $passed $failed $skipped" >>"$TOTALS"
+    echo "${TOTALS:+net: }$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+chosen=()
+for test in "$@"; do
+    case $test in
+    *"${T:-}"*) chosen+=("bash tests/netvm/alone.sh $test") ;;
+    esac
+done
+
+bash tests/netvm/vm.sh image 2>&1 | tee "$log"
+case ${PIPESTATUS[0]} in
+0) ;;
+77)
+    skipped=1
+    echo "skip  net: $(tail -n 1 "$log")"
+    result
+    ;;
+*)
+    failed=1
+    echo "FAIL  net: the machine can't be made"
+    result
+    ;;
+esac
+
+TOTALS='' bash tests/tools/run-tests.sh netvm tests/netvm/selftest.sh | tee "$log"
+count
+[ ${#chosen[@]} -gt 0 ] || result
+
+# An image or a QEMU that is here now and fails is a failure, whatever its exit status.
+NETVM_TIMEOUT=${NETVM_TIMEOUT:-1800} bash tests/netvm/vm.sh run -- env BUILD="$build" \
+    REPLICATOR="${REPLICATOR:-$build/replicator}" \
+    REPLICATOR_TEST="${REPLICATOR_TEST:-$build/test/replicator}" \
+    TEST_TIMEOUT="${TEST_TIMEOUT:-600}" \
+    bash tests/tools/run-tests.sh net "${chosen[@]}" 2>&1 | tee "$log" |
+    grep -v --line-buffered -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+status=${PIPESTATUS[0]}
+count
+if ! tail -n 1 "$log" | grep -qE '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'; then
+    failed=$((failed + 1))
+    echo "FAIL  net: the machine ended with $status before its tests did"
+fi
+result
