@@ -159,11 +159,12 @@ static int fake_dirty(struct guest *g, struct dirty *into, struct err *e)
 {
     struct world *w = the_world;
     struct machine *m = machine_of(g);
-    uint64_t log = m->dirty & ((UINT64_C(1) << m->pages) - 1);
+    uint64_t log;
 
     world_point(w, side_of(g), PLACE_ANY);
     if (is_gone(g))
         return err_set(e, ESRCH, "no such guest");
+    log = m->dirty & ((UINT64_C(1) << m->pages) - 1); /* at once with clearing it */
     m->dirty = 0;
     if (world_fails(w, CALL_guest_dirty))
         return err_set(e, EIO, "the log is lost");
