@@ -109,13 +109,25 @@ static int mark_once(struct plug *p, uint64_t epoch, bool *ret_again, struct err
     return rc;
 }
 
+/* The kernel counts no frames while they pass. One that is still in the queue when holding begins would
+ * be one too few in every count after it, and the last frame of each epoch would wait for the next. */
+static int empty_all(struct plug *p, struct err *e)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < p->count; i++)
+        if (!vif_drain(&p->vifs[i], &p->netlink))
+            rc = netbuf_plug_renew(p, &p->vifs[i], e);
+    return rc;
+}
+
 static int plug_mark(struct netbuf *n, uint64_t epoch, struct err *e)
 {
     struct plug *p = netbuf_plug_of(n);
     bool again = false;
     int rc = netbuf_plug_watch(n, e);
 
-    if (rc == 0 && p->record.mode == PLUG_PASSING)
+    if (rc == 0 && p->record.mode == PLUG_PASSING && (rc = empty_all(p, e)) == 0)
         rc = remember(p, PLUG_HOLDING, e);
     if (rc < 0)
         return rc;

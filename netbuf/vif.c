@@ -14,6 +14,7 @@
 #define IFB_QUEUE      4096u /* frames between plug and re-injection before the plug has to wait */
 #define DRAIN_TURN_MS  1
 #define DRAIN_TURNS    1000u
+#define DRAIN_TURNS_PAUSED 20u /* while a guest waits */
 
 void vif_ifb_name(const char *name, char ret[IFNAMSIZ])
 {
@@ -285,18 +286,24 @@ int vif_check(const struct vif *v, struct netlink *n, struct err *e)
     return 0;
 }
 
-/* Waits for held frames to leave, within a bound. */
-static void drain(int ifb_index, struct netlink *n)
+/* Waits for frames that are let out to have left, within a bound. */
+static bool drain(int ifb_index, struct netlink *n, unsigned turns)
 {
-    for (unsigned i = 0; i < DRAIN_TURNS; i++) {
-        struct plug_qdisc plug = { 0 };
-        struct err ignored;
+    struct plug_qdisc plug = { .held_frames = 1 };
+    struct err ignored;
 
+    for (unsigned i = 0; i < turns; i++) {
         if (netlink_ask(n, plug_message_plug_get(ifb_index), take_qdisc, &plug, &ignored) < 0 ||
             plug.held_frames == 0)
-            return;
+            break;
         (void)poll(NULL, 0, DRAIN_TURN_MS);
     }
+    return plug.held_frames == 0;
+}
+
+bool vif_drain(const struct vif *v, struct netlink *n)
+{
+    return drain(v->ifb_index, n, DRAIN_TURNS_PAUSED);
 }
 
 /* Lets all out. A qdisc that is none of ours holds nothing of ours. */
@@ -311,7 +318,7 @@ static int let_out(int ifb_index, struct netlink *n, struct err *e)
         return 0;
     rc = netlink_do(n, plug_message_plug_change(ifb_index, plug.handle, PLUG_RELEASE_INDEFINITE, 0), e);
     if (rc == 0)
-        drain(ifb_index, n);
+        (void)drain(ifb_index, n, DRAIN_TURNS);
     return rc;
 }
 

@@ -57,6 +57,9 @@ MUST_CHECK int vif_check(const struct vif *v, struct netlink *n, struct err *e);
 /* Counters of the plug. */
 MUST_CHECK int vif_query(const struct vif *v, struct netlink *n, struct plug_qdisc *ret, struct err *e);
 
+/* Waits, for milliseconds at most, until what a passing plug was given has left it. False: it did not. */
+bool vif_drain(const struct vif *v, struct netlink *n);
+
 /* Removes redirect, hook (unless it had one) and ifb, whatever of them is there: the interface is as
  * before. Held frames leave first (lets_out) or are gone. Only ifindex, ifb and had_ingress are
  * looked at. */
