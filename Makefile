@@ -171,6 +171,7 @@ $(BUILD)/tests/fault/%: $(BUILD)/test/obj/tests/fault/%.o $(BUILD)/test/replicat
 $(BUILD)/tests/net/%_test: $(BUILD)/test/obj/tests/net/%_test.o $(BUILD)/test/replicator.a | $(BUILD)/packages-check
 	$(call link,test,-lcmocka)
 
+$(BUILD)/tests/net/model_check: $(BUILD)/test/obj/tests/unit/plug_model.o
 $(BUILD)/tests/net/%: $(BUILD)/test/obj/tests/net/%.o $(BUILD)/test/replicator.a
 	$(call link,test)
 
