@@ -5,8 +5,7 @@
 
 #include "tests/unit/backup_bench.h"
 
-/* ---- acknowledging
- * ---------------------------------------------------------------------------------- */
+/* ---- acknowledging --------------------------------------------------------------------------- */
 
 static void an_epoch_is_committed_then_acknowledged_then_applied(void **state UNUSED)
 {
@@ -104,8 +103,7 @@ static void a_mismatch_within_a_seed_ends_the_session(void **state UNUSED)
     assert_int_equal(find(&b, BA_END)->reason, BACKUP_END_NOTHING_HELD);
 }
 
-/* ---- who may speak
- * ------------------------------------------------------------------------------------ */
+/* ---- who may speak --------------------------------------------------------------------------- */
 
 static void hello_of_another_lineage_is_refused_while_a_commit_is_held(void **state UNUSED)
 {
@@ -191,8 +189,7 @@ static void a_new_connection_voids_what_was_staged(void **state UNUSED)
     assert_false(says(&b, BA_ACK));
 }
 
-/* ---- going on alone
- * ------------------------------------------------------------------------------------ */
+/* ---- going on alone -------------------------------------------------------------------------- */
 
 static void the_token_is_not_asked_before_the_timeout(void **state UNUSED)
 {
@@ -333,8 +330,7 @@ static void a_primary_lost_before_the_first_commit_leaves_nothing(void **state U
     assert_false(says(&b, BA_ACTIVATE));
 }
 
-/* ---- activation by somebody's word
- * --------------------------------------------------------------------------- */
+/* ---- activation by somebody's word ----------------------------------------------------------- */
 
 static void under_a_manual_arbiter_nobody_asks_and_a_word_is_needed(void **state UNUSED)
 {
@@ -379,7 +375,7 @@ static void an_active_replica_tells_a_returning_primary(void **state UNUSED)
 
     start_ready(&b, false);
     wait_for_the_question(&b);
-    assert_int_equal(hello(&b, LINEAGE, 2, 1), HELLO_BUSY); /* the answer may come any moment */
+    assert_int_equal(hello(&b, LINEAGE, 2, 1), HELLO_DECIDING); /* the answer may come any moment */
     token(&b, FENCE_GRANTED, 1);
     assert_int_equal(hello(&b, LINEAGE, 2, 1), HELLO_ACTIVE);
     plain(&b, BE_ACTIVATED);

@@ -17,8 +17,7 @@
 
 enum { PAGES = 300, ROOM = 8 << 20, BUFFER = 64 };
 
-/* ---- a guest with a log, and what its backup has
- * ------------------------------------------------------- */
+/* ---- a guest with a log, and what its backup has --------------------------------------------- */
 
 struct model {
     struct guest base;
@@ -149,8 +148,7 @@ static inline void guest_writes_some(uint64_t n)
         guest_writes(rng_below(&b->r, PAGES));
 }
 
-/* ---- the epoch's way, as the engine goes it
- * ------------------------------------------------------------- */
+/* ---- the epoch's way, as the engine goes it -------------------------------------------------- */
 
 static inline void begin(uint32_t flags)
 {

@@ -4,8 +4,7 @@
 
 #include "tests/unit/primary_bench.h"
 
-/* ---- coming back
- * ------------------------------------------------------------------------------------------- */
+/* ---- coming back ----------------------------------------------------------------------------- */
 
 static void reconnect_with_lost_ack_counts_as_acked(void **state UNUSED)
 {
@@ -214,8 +213,7 @@ static void stopping_without_a_session_ends_at_once_when_nothing_is_held(void **
     assert_true(says(&b, PA_END));
 }
 
-/* ---- a process that went before
- * ------------------------------------------------------------------------------ */
+/* ---- a process that went before -------------------------------------------------------------- */
 
 static void a_successor_of_an_armed_process_asks_before_it_opens(void **state UNUSED)
 {

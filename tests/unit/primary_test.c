@@ -6,8 +6,7 @@
 
 #include "tests/unit/primary_bench.h"
 
-/* ---- output
- * ---------------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static void release_waits_for_the_ack_of_the_same_epoch(void **state UNUSED)
 {
@@ -107,8 +106,7 @@ static void an_ack_of_what_was_never_sent_ends_the_session(void **state UNUSED)
     assert_false(says(&b, PA_RELEASE));
 }
 
-/* ---- the lease
- * ---------------------------------------------------------------------------------------- */
+/* ---- the lease ------------------------------------------------------------------------------- */
 
 static void an_expired_lease_keeps_output_held(void **state UNUSED)
 {
@@ -167,8 +165,7 @@ static void a_late_release_is_due_again_with_the_next_sign_of_life(void **state 
     assert_int_equal(find(&b, PA_RELEASE)->epoch, 2);
 }
 
-/* ---- losing the backup
- * ----------------------------------------------------------------------------------- */
+/* ---- losing the backup ----------------------------------------------------------------------- */
 
 static void output_stays_held_until_the_arbiter_grants(void **state UNUSED)
 {

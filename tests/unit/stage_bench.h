@@ -17,8 +17,7 @@
 
 enum { PAGES = 64, EPOCH_ROOM = 4 << 20, STATE_BYTES = 48, LIMIT = 2 << 20 };
 
-/* ---- a replica that watches who touches it
- * ----------------------------------------------------------- */
+/* ---- a replica that watches who touches it --------------------------------------------------- */
 
 struct model {
     struct replica base;
@@ -85,8 +84,7 @@ static const struct replica_ops model_ops = {
     model_activate, model_close,
 };
 
-/* ---- a primary that encodes into a buffer
- * --------------------------------------------------------------- */
+/* ---- a primary that encodes into a buffer ---------------------------------------------------- */
 
 struct bench {
     struct rng r;

@@ -4,8 +4,7 @@
 
 #include "tests/unit/stage_bench.h"
 
-/* ---- what must not
- * ---------------------------------------------------------------------------------------- */
+/* ---- what must not --------------------------------------------------------------------------- */
 
 static void a_torn_epoch_is_refused(void **state UNUSED)
 {

@@ -4,8 +4,7 @@
 
 #include "tests/unit/stage_bench.h"
 
-/* ---- what must go
- * ----------------------------------------------------------------------------------------- */
+/* ---- what must go ---------------------------------------------------------------------------- */
 
 static void epochs_are_applied_whole(void **state UNUSED)
 {
