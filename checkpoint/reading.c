@@ -85,9 +85,10 @@ int reading_take(struct reading *r, size_t n, const uint8_t **ret, struct err *e
 
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < ARRAY_LEN(r->taps); i++)
-        if (r->taps[i])
-            digest_add(r->taps[i], *ret, n);
+    if (r->tap)
+        digest_add(r->tap, *ret, n);
+    if (r->is_image)
+        digest_add(&r->image, *ret, n);
     stream_input_consume(r->in, n);
     return 0;
 }
@@ -227,6 +228,48 @@ int reading_drop(struct reading *r, struct err *e)
     return r->to.ops->drop(r->to.self, e);
 }
 
+/* Whether there is an image is known when its first libxc record comes; what came before is the octets
+ * of the headers, which the input still has. */
+int reading_image_begin(struct reading *r, uint64_t bytes, struct err *e)
+{
+    const uint8_t *at;
+    uint64_t reserved;
+    int rc;
+
+    if (bytes != IMAGE_BEGIN_BYTES)
+        return reading_refuse(r, reading_offset(r), e, "length %" PRIu64 ", not %u", bytes, IMAGE_BEGIN_BYTES);
+    if (r->is_image)
+        return reading_refuse(r, reading_offset(r), e, "a second IMAGE_BEGIN");
+    if ((rc = reading_take(r, IMAGE_BEGIN_BYTES, &at, e)) < 0)
+        return rc;
+    reserved = load_u64(at);
+    if (reserved != 0)
+        return reading_refuse(r, reading_offset(r), e, "IMAGE_BEGIN's reserved field is not zero");
+    r->is_image = true;
+    r->image_from = reading_offset(r);
+    digest_begin(&r->image);
+    return 0;
+}
+
+int reading_image_end(struct reading *r, uint64_t bytes, struct err *e)
+{
+    uint64_t offset = reading_offset(r), digest = digest_value(&r->image);
+    const uint8_t *at;
+    int rc;
+
+    if (!r->is_image || r->is_image_ended || bytes != IMAGE_END_BYTES)
+        return reading_refuse(r, offset, e, "IMAGE_END without its IMAGE_BEGIN, twice, or of %" PRIu64
+                              " octets, not %u", bytes, IMAGE_END_BYTES);
+    if ((rc = reading_take(r, IMAGE_END_BYTES, &at, e)) < 0)
+        return rc;
+    if (load_u64(at) != offset - r->image_from || load_u64(at + 8) != digest)
+        return reading_refuse(r, offset, e, "the image is damaged: digest 0x%016" PRIx64 " of %" PRIu64
+                              " octets, said to be 0x%016" PRIx64 " of %" PRIu64, digest,
+                              offset - r->image_from, load_u64(at + 8), load_u64(at));
+    r->is_image_ended = true;
+    return 0;
+}
+
 bool reading_pfn_fits(const struct reading *r, uint64_t pfn)
 {
     return pfn < (r->wishes.pages_max ? r->wishes.pages_max : GUEST_PAGES_MAX);
@@ -291,6 +334,8 @@ int reading_run(struct reading *r, struct stream_input *in, const struct stream_
         rc = readers[framing].read(r, e);
     if (rc == -ENODATA)
         rc = fail_over(r, e);
+    if (rc == 0 && r->is_image && !r->is_image_ended)
+        rc = reading_refuse(r, reading_offset(r), e, "the packed image ends without IMAGE_END");
     if (rc == 0)
         rc = r->to.ops->end(r->to.self, &r->facts, r->is_complete, e);
     return rc;

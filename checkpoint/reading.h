@@ -140,7 +140,10 @@ struct reading {
     bool is_complete;
     bool is_held;          /* a refusal waits for the commit that would make it matter */
     struct stream_refusal refusal;
-    struct digest *taps[2]; /* take in every octet that the reader takes; NULL: none */
+    struct digest *tap;    /* takes in every octet that is taken, for a reader; NULL: none */
+    bool is_image, is_image_ended;
+    uint64_t image_from;
+    struct digest image;   /* of every octet from there on */
 };
 
 /* ---- for readers --------------------------------------------------------------------------------- */
@@ -179,6 +182,14 @@ MUST_CHECK int reading_recall(struct reading *r, uint64_t pfn, uint8_t *page, st
 MUST_CHECK int reading_commit(struct reading *r, struct err *e);
 /* Lets go of what came since the last commit. */
 MUST_CHECK int reading_drop(struct reading *r, struct err *e);
+
+/* A packed image opens with IMAGE_BEGIN as its first libxc record (body of 8 octets, reserved) and
+ * closes with IMAGE_END before the outermost END: u64 octets, u64 XXH3-64 of all octets between the
+ * two bodies. Both functions take the body. */
+#define IMAGE_BEGIN_BYTES 8u
+#define IMAGE_END_BYTES   16u
+MUST_CHECK int reading_image_begin(struct reading *r, uint64_t bytes, struct err *e);
+MUST_CHECK int reading_image_end(struct reading *r, uint64_t bytes, struct err *e);
 
 /* True when a page may have this number. */
 bool reading_pfn_fits(const struct reading *r, uint64_t pfn);

@@ -27,7 +27,12 @@
 #define SESSION_RECORD_MAX (RECORD_HEADER_BYTES + SESSION_BODY_MAX + 8u)
 _Static_assert(PAGES_BODY_MAX <= SESSION_BODY_MAX, "a chunk of pages fits a session's records");
 
-enum record_origin { RECORD_LIBXC = 1, RECORD_FROM_PRIMARY = 2, RECORD_FROM_BACKUP = 4 };
+enum record_origin {
+    RECORD_LIBXC = 1,
+    RECORD_FROM_PRIMARY = 2,
+    RECORD_FROM_BACKUP = 4,
+    RECORD_IN_FILES = 8, /* packed images only: a session refuses them */
+};
 
 enum record_type {
 #define RECORD(name, type, least, most, origin) RECORD_##name = (type),
