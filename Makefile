@@ -20,7 +20,7 @@ endif
 FUZZ_CC ?= clang
 PYTHON  ?= python3
 CFLAGS  ?= -O2 -g
-LIBS    ?= -llz4 -lxxhash -ljansson -lnl-route-3 -lnl-3 -lpthread
+LIBS    ?= -llz4 -lxxhash -ljansson -lcrypto -lnl-route-3 -lnl-3 -lpthread -lm
 
 FUZZ_SECONDS ?= 10
 SIM_FLAGS    ?=
@@ -59,6 +59,7 @@ E2E_SOURCES   := $(sort $(wildcard tests/e2e/*.c))
 FAULT_SOURCES := $(sort $(wildcard tests/fault/*.c))
 NET_SOURCES   := $(sort $(wildcard tests/net/*.c))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))
+COMPRESS_SOURCES := $(sort $(wildcard tests/bench/compress/*.c))
 # Files of tests/unit that are no test are helpers of all of them.
 UNIT_HELPERS  := $(filter-out $(UNIT_SOURCES),$(sort $(wildcard tests/unit/*.c)))
 
@@ -111,7 +112,7 @@ $(foreach v,$(VARIANTS),$(eval $(call VARIANT_RULES,$(v))))
 -include $(patsubst %.o,%.d,$(call objects,asan,$(wildcard tests/unit/*.c tests/sim/*.c)))
 -include $(patsubst %.o,%.d,$(call objects,tsan,$(wildcard tests/unit/*.c)))
 -include $(patsubst %.o,%.d,$(call objects,fuzz,$(FUZZ_SOURCES)))
--include $(patsubst %.o,%.d,$(call objects,release,$(BENCH_SOURCES)))
+-include $(patsubst %.o,%.d,$(call objects,release,$(BENCH_SOURCES) $(COMPRESS_SOURCES)))
 # Objects are kept though some are made by chains of rules.
 .SECONDARY:
 
@@ -168,6 +169,9 @@ $(BUILD)/tests/e2e/%: $(BUILD)/test/obj/tests/e2e/%.o $(BUILD)/test/replicator.a
 $(BUILD)/tests/fault/%: $(BUILD)/test/obj/tests/fault/%.o $(BUILD)/test/replicator.a
 	$(call link,test)
 
+$(BUILD)/bench/compress: $(call objects,release,$(COMPRESS_SOURCES)) $(BUILD)/release/replicator.a
+	$(call link,release,-lzstd)
+
 $(BUILD)/tests/net/%_test: $(BUILD)/test/obj/tests/net/%_test.o $(BUILD)/test/replicator.a | $(BUILD)/packages-check
 	$(call link,test,-lcmocka)
 
@@ -178,12 +182,14 @@ $(BUILD)/tests/net/%: $(BUILD)/test/obj/tests/net/%.o $(BUILD)/test/replicator.a
 $(BUILD)/bench/%: $(BUILD)/release/obj/tests/bench/%.o $(BUILD)/release/replicator.a
 	$(call link,release)
 
+$(call objects,release,$(COMPRESS_SOURCES)): | $(BUILD)/packages-bench
+
 # Fuzzers are built with another compiler, which is one of the packages of `check`.
 $(call objects,fuzz,$(SOURCES) $(FUZZ_SOURCES)): | $(BUILD)/packages-check
 
 # ---------------------------------------------------------------- packages
 
-$(BUILD)/packages-build $(BUILD)/packages-check: $(BUILD)/packages-%: tests/tools/need-packages.sh
+$(BUILD)/packages-build $(BUILD)/packages-check $(BUILD)/packages-bench: $(BUILD)/packages-%: tests/tools/need-packages.sh
 	@mkdir -p $(@D)
 	@CC='$(CC)' FUZZ_CC='$(FUZZ_CC)' bash tests/tools/need-packages.sh $*
 	@touch $@
@@ -244,12 +250,15 @@ check-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
 	    T='$(T)' bash tests/netvm/check.sh $(sort $(wildcard tests/net/test-*)) \
 	    $(filter %_test,$(NET_TOOLS))
 
-.PHONY: bench bench-epoch
+.PHONY: bench bench-epoch bench-compress
 bench-epoch: $(PROGRAM) $(BENCHES)
 	BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator bash tests/bench/epoch.sh
 
+bench-compress: $(BUILD)/bench/compress
+	BUILD=$(BUILD) bash tests/bench/compress.sh
+
 # NAME_bench.c runs as it is; other programs there are tools of the scripts.
-bench: $(PROGRAM) $(BENCHES)
+bench: $(PROGRAM) $(BENCHES) $(BUILD)/bench/compress
 	@set -e; for one in $(filter %_bench,$(BENCHES)) $(sort $(wildcard tests/bench/*.sh)); do \
 	    echo "== $$one"; \
 	    case $$one in *.sh) run=bash;; *) run=;; esac; \
@@ -297,7 +306,7 @@ clean:
 help:
 	@echo 'all demo install uninstall clean deps'
 	@echo 'check = lint check-unit check-asan check-sim check-fault check-e2e check-fuzz'
-	@echo 'check-net check-tsan bench bench-epoch format analyze tidy'
+	@echo 'check-net check-tsan bench bench-epoch bench-compress format analyze tidy'
 	@echo 'V=1 WERROR=1 CC=clang CFLAGS= PREFIX= DESTDIR= T=word FUZZ_SECONDS= SIM_FLAGS= DEMO_FLAGS='
 
 .PHONY: FORCE

@@ -57,58 +57,73 @@ static inline unsigned changed_words(const uint8_t *a, const uint8_t *b)
     return words;
 }
 
+/* Lines only: of a page that has changed all over no more is looked at than how much. */
 static void portable_compare(struct delta_map *maps, const uint8_t *const *pages,
                              const uint8_t *const *priors, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         maps[i].lines = 0;
     for (unsigned g = 0; g < FANOUT; g++)
-        for (size_t i = 0; i < n; i++) {
-            const uint8_t *page = pages[i] + g * GROUP_BYTES, *prior = priors[i] + g * GROUP_BYTES;
-            unsigned lines = changed_lines(page, prior);
-
-            maps[i].lines |= (uint64_t)lines << (g * FANOUT);
-            for (; lines != 0; lines &= lines - 1) {
-                unsigned l = (unsigned)__builtin_ctz(lines);
-                size_t at = l * LINE_BYTES;
-
-                maps[i].words[g * FANOUT + l] = (uint8_t)changed_words(page + at, prior + at);
-            }
-        }
+        for (size_t i = 0; i < n; i++)
+            maps[i].lines |= (uint64_t)changed_lines(pages[i] + g * GROUP_BYTES,
+                                                     priors[i] + g * GROUP_BYTES)
+                             << (g * FANOUT);
     for (size_t i = 0; i < n; i++)
         maps[i].is_zero = page_is_zero(pages[i]);
 }
 
-/* Adds 1 to each octet of *sums where a and b differ. */
-static inline void count_differences(sixteen *sums, const uint8_t *a, const uint8_t *b)
+/* Adds to each octet of *sums 1 where a and b are the same. */
+static inline void count_same(sixteen *sums, const uint8_t *a, const uint8_t *b)
 {
     sixteen x, y;
 
     memcpy(&x, a, sizeof(x));
     memcpy(&y, b, sizeof(y));
-    *sums -= (sixteen)(x != y);
+    *sums -= (sixteen)(x == y);
 }
 
-/* How many octets of the changed lines differ. An octet of sums takes 4 a line: 63 lines go in. */
-static size_t count_octets(uint64_t lines, const uint8_t *page, const uint8_t *prior)
+/* The sum of sixteen octets. */
+static size_t total(sixteen sums)
 {
     const uint64_t evens = UINT64_C(0x00ff00ff00ff00ff), units = UINT64_C(0x0001000100010001);
-    size_t count = 0;
+    const pair words = (pair)sums;
+    const pair twos = (words & evens) + ((words >> 8) & evens);
+
+    return (size_t)(((twos[0] * units) >> 48) + ((twos[1] * units) >> 48));
+}
+
+/* How many octets of the lines differ. An octet of the sums takes 4 a line: 63 lines may go in. */
+static size_t count_octets(uint64_t lines, const uint8_t *page, const uint8_t *prior)
+{
+    const uint64_t halves[] = { lines & UINT32_MAX, lines & ~(uint64_t)UINT32_MAX };
+    size_t same = 0;
 
     for (unsigned half = 0; half < 2; half++) {
-        uint64_t left = half == 0 ? lines & UINT32_MAX : lines & ~(uint64_t)UINT32_MAX;
         sixteen sums = { 0 };
-        uint64_t words[2];
 
-        for (; left != 0; left &= left - 1)
-            for (size_t at = 0; at < LINE_BYTES; at += sizeof(sums)) {
-                size_t from = (size_t)__builtin_ctzll(left) * LINE_BYTES + at;
+        for (uint64_t left = halves[half]; left != 0; left &= left - 1) {
+            size_t at = (size_t)__builtin_ctzll(left) * LINE_BYTES;
 
-                count_differences(&sums, page + from, prior + from);
-            }
-        memcpy(words, &sums, sizeof(words));
-        for (unsigned w = 0; w < 2; w++)
-            count += ((((words[w] & evens) + ((words[w] >> 8) & evens)) * units) >> 48);
+            count_same(&sums, page + at, prior + at);
+            count_same(&sums, page + at + 16, prior + at + 16);
+            count_same(&sums, page + at + 32, prior + at + 32);
+            count_same(&sums, page + at + 48, prior + at + 48);
+        }
+        same += total(sums);
+    }
+    return (size_t)__builtin_popcountll(lines) * LINE_BYTES - same;
+}
+
+/* Returns how many. */
+static size_t find_words(struct delta_map *map, const uint8_t *page, const uint8_t *prior)
+{
+    size_t count = 0;
+
+    for (uint64_t lines = map->lines; lines != 0; lines &= lines - 1) {
+        unsigned l = (unsigned)__builtin_ctzll(lines);
+
+        map->words[l] = (uint8_t)changed_words(page + l * LINE_BYTES, prior + l * LINE_BYTES);
+        count += (size_t)__builtin_popcount(map->words[l]);
     }
     return count;
 }
@@ -139,19 +154,20 @@ static void find_octets(struct delta_map *map, const uint8_t *page, const uint8_
     }
 }
 
+/* Octets first: of a page that is new all over they alone say that no delta is worth it, and finding
+ * words takes longer. */
 static struct delta_size portable_size(struct delta_map *map, const uint8_t *page,
                                        const uint8_t *prior)
 {
-    size_t bitmaps = 2, words = 0;
-    struct delta_size size;
+    size_t bitmaps = 2 + (size_t)__builtin_popcountll(map->lines), octets;
+    struct delta_size size = { DELTA_OCTETS, CODEC_NOT_WORTH };
 
     for (unsigned g = 0; g < FANOUT; g++)
         bitmaps += ((map->lines >> (g * FANOUT)) & 0xff) != 0;
-    for (uint64_t lines = map->lines; lines != 0; lines &= lines - 1) {
-        words += (size_t)__builtin_popcount(map->words[__builtin_ctzll(lines)]);
-        bitmaps++;
-    }
-    size = delta_smaller(bitmaps, words, count_octets(map->lines, page, prior));
+    octets = count_octets(map->lines, page, prior);
+    if (bitmaps + octets > DELTA_BYTES_MAX)
+        return size;
+    size = delta_smaller(bitmaps, find_words(map, page, prior), octets);
     if (size.mode == DELTA_OCTETS && size.bytes != CODEC_NOT_WORTH)
         find_octets(map, page, prior);
     return size;

@@ -36,7 +36,7 @@ _Static_assert(FANOUT * GROUP_BYTES == PAGE_BYTES, "a bitmap octet for each node
 enum delta_mode { DELTA_WORDS = 1, DELTA_OCTETS = 2 };
 
 /* What differs between a page and its prior version. octets[l] and words[l] mean something where bit
- * l of lines is set; octets only after find_octets(). */
+ * l of lines is set, and after size() said that a delta is worth it. */
 struct delta_map {
     _Alignas(64) uint64_t octets[LINES]; /* bit n: octet n of the line */
     uint8_t words[LINES];
@@ -50,13 +50,13 @@ struct delta_size {
 };
 
 struct delta_level {
-    /* Fills in maps[i] for n pairs, CODEC_BATCH at most, but for octets. Reads all pages side by side:
-     * two streams of 4 KiB end before a processor has learned to read ahead of them. */
+    /* Fills in lines and is_zero of maps[i] for n pairs, CODEC_BATCH at most. Reads all pages side by
+     * side: two streams of 4 KiB end before a processor has learned to read ahead of them. */
     void (*compare)(struct delta_map *maps, const uint8_t *const *pages,
                     const uint8_t *const *priors, size_t n);
 
-    /* How long the page's delta is in its shorter mode; makes octets good if that is octet mode.
-     * Not for a map without lines. */
+    /* How long the page's delta is in its shorter mode; makes words good, and octets if that is octet
+     * mode. Not for a map without lines. */
     struct delta_size (*size)(struct delta_map *map, const uint8_t *page, const uint8_t *prior);
 
     /* Writes exactly size.bytes. */

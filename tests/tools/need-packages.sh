@@ -1,5 +1,5 @@
 #!/bin/bash
-# need-packages build|check|net... — makes sure that what the build (or the tests) needs is here.
+# need-packages build|check|bench|net... — makes sure that what the build (or the tests) needs is here.
 # Looks first, by trying each tool and library; asks apt only when something is missing, as root or
 # through a sudo that needs no password; otherwise names the one command and fails.
 set -u
@@ -9,7 +9,7 @@ FUZZ_CC=${FUZZ_CC:-clang}
 has_library() # HEADER LIBRARY [HEADERS BEFORE IT]
 {
     printf '%s\n#include <%s>\nint main(void) { return 0; }\n' "${3:-}" "$1" |
-        $CC -x c - -o /dev/null "-l$2" 2>/dev/null
+        $CC -isystem "${LIBNL:-/usr/include/libnl3}" -x c - -o /dev/null "-l$2" 2>/dev/null
 }
 
 has_fuzzer()
@@ -37,6 +37,9 @@ look_for()
         need liblz4-dev has_library lz4.h lz4
         need libxxhash-dev has_library xxhash.h xxhash
         need libjansson-dev has_library jansson.h jansson
+        need libssl-dev has_library openssl/evp.h crypto
+        need libnl-3-dev has_library netlink/netlink.h nl-3
+        need libnl-route-3-dev has_library netlink/route/link.h nl-route-3
         ;;
     check)
         need libcmocka-dev has_library cmocka.h cmocka \
@@ -52,8 +55,12 @@ look_for()
         need xz-utils command -v xz
         need util-linux command -v setpriv
         ;;
+    bench)
+        need libzstd-dev has_library zstd.h zstd
+        need xz-utils command -v xz
+        ;;
     *)
-        echo "need-packages: no set named $1 (build, check, net)" >&2
+        echo "need-packages: no set named $1 (build, check, bench, net)" >&2
         exit 2
         ;;
     esac
@@ -72,7 +79,7 @@ look_for_all "$@"
 
 if ! command -v apt-get >/dev/null; then
     echo "replicator needs what Debian calls: ${missing[*]}" >&2
-    echo "(a C compiler; lz4, xxhash and jansson with headers; for tests cmocka, clang, python3, QEMU)" >&2
+    echo "(a C compiler; lz4, xxhash, jansson and libnl-3 with headers; for tests cmocka, clang, python3, QEMU)" >&2
     exit 1
 fi
 as_root=()

@@ -1,0 +1,15 @@
+#!/bin/bash
+# Codecs and the pause copy beside their peers: see compress/compress.c. BENCH_ROUNDS=7 of them,
+# BENCH_JSON=FILE and BENCH_SVG=FILE for the results, BENCH_TRACES="FILE.tr..." for more traces.
+set -eu
+folder=$BUILD/bench/compress.out
+mkdir -p "$folder"
+traces=()
+for packed in tests/bench/traces/*.tr.xz; do
+    name=$(basename "$packed" .xz)
+    [ -e "$folder/$name" ] || { xz -dc "$packed" >"$folder/$name.new" && mv "$folder/$name.new" "$folder/$name"; }
+    traces+=("$folder/$name")
+done
+# shellcheck disable=SC2086 # file names, separated by blanks
+exec "$BUILD/bench/compress" "${BENCH_ROUNDS:-7}" "${BENCH_JSON:-$folder/figures.json}" \
+    "${BENCH_SVG:-$folder/speed-ratio.svg}" "${traces[@]}" ${BENCH_TRACES:-}
