@@ -136,6 +136,7 @@ static int dirty_pfn_list(struct libxc *l, struct err *e)
 static int back_to_commit(struct libxc *l, struct err *e)
 {
     l->now = l->kept;
+    l->r->facts.pages = l->now.has_p2m ? l->now.end_pfn + 1 : 0;
     pagetable_drop(l->frames);
     return reading_drop(l->r, e);
 }

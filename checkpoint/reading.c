@@ -140,6 +140,17 @@ void reading_hold(struct reading *r)
     r->is_held = true;
 }
 
+/* What a consumer can't hold (-EPROTO) is refused where the stream stands. */
+static int heard(struct reading *r, int rc, struct err *e)
+{
+    struct err said;
+
+    if (rc != -EPROTO)
+        return rc;
+    said = *e;
+    return reading_refuse(r, reading_offset(r), e, "%.150s", said.text);
+}
+
 int reading_begin(struct reading *r, struct err *e)
 {
     return r->to.ops->begin(r->to.self, &r->facts, e);
@@ -167,7 +178,7 @@ int reading_page(struct reading *r, const struct stream_page *page, struct err *
 int reading_state(struct reading *r, const struct stream_state *whole, struct err *e)
 {
     must(whole->at == 0 && whole->bytes == whole->total);
-    return r->is_held ? 0 : r->to.ops->state(r->to.self, whole, e);
+    return r->is_held ? 0 : heard(r, r->to.ops->state(r->to.self, whole, e), e);
 }
 
 int reading_state_from_input(struct reading *r, struct stream_state *blob, struct err *e)
@@ -182,7 +193,7 @@ int reading_state_from_input(struct reading *r, struct stream_state *blob, struc
         if ((rc = reading_take(r, blob->bytes, &blob->octets, e)) < 0)
             return rc;
         if (!r->is_held && (rc = r->to.ops->state(r->to.self, blob, e)) < 0)
-            return rc;
+            return heard(r, rc, e);
         blob->at += blob->bytes;
     } while (blob->at < blob->total);
     return 0;
@@ -190,7 +201,7 @@ int reading_state_from_input(struct reading *r, struct stream_state *blob, struc
 
 int reading_param(struct reading *r, uint64_t index, uint64_t value, struct err *e)
 {
-    return r->is_held ? 0 : r->to.ops->param(r->to.self, index, value, e);
+    return r->is_held ? 0 : heard(r, r->to.ops->param(r->to.self, index, value, e), e);
 }
 
 int reading_note(struct reading *r, enum stream_note note, struct err *e)

@@ -72,11 +72,15 @@ static void print_row(const char *name, const char *argument, const char *help)
     }
 }
 
+static const char *synopsis_of(const struct usage *u)
+{
+    return u->synopsis ? u->synopsis : command_by_name(u->command)->synopsis;
+}
+
 static void print_help(const struct usage *u)
 {
-    const struct command *c = command_by_name(u->command);
-
-    printf("usage: replicator %s %s\n%s\n\n", c->name, c->synopsis, c->summary);
+    printf("usage: replicator %s %s\n%s\n\n", u->command, synopsis_of(u),
+           u->summary ? u->summary : command_by_name(u->command)->summary);
     for (const struct option_row *row = u->rows; row->name; row++)
         print_row(row->name, row->argument, row->help);
     print_row("help", NULL, "this text");
@@ -121,7 +125,7 @@ int options_parse(const struct usage *u, int argc, char **argv, void *to, int *r
     }
     *ret_first = optind;
     if (argc - optind < u->least)
-        options_refuse(u, "want: %s", command_by_name(u->command)->synopsis);
+        options_refuse(u, "want: %s", synopsis_of(u));
     else if (argc - optind > u->most)
         options_refuse(u, "\"%s\" is one argument too many", argv[optind + u->most]);
     else

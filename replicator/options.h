@@ -28,6 +28,7 @@ int option_count(const struct option_row *row, const char *text, void *to, struc
 
 struct usage {
     const char *command;
+    const char *synopsis, *summary; /* NULL: those of commands.def */
     const struct option_row *rows; /* ends with a row without a name */
     const char *words;             /* paragraphs below the options; may be NULL */
     int least, most;               /* how many arguments besides options */
