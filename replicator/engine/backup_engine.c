@@ -128,7 +128,7 @@ static int make_replica(struct backup_engine *b, const struct hello *h, struct e
 static bool is_sane(const struct hello *h)
 {
     return h->timeout_ns >= TIMEOUT_NS_MIN && h->timeout_ns <= TIMEOUT_NS_MAX &&
-           h->heartbeat_ns <= h->timeout_ns / 4 && h->interval_ns <= INTERVAL_NS_MAX;
+           h->heartbeat_ns >= HEARTBEAT_NS_MIN && h->heartbeat_ns <= h->timeout_ns / 4 && h->interval_ns <= INTERVAL_NS_MAX;
 }
 
 /* What is wrong with a HELLO apart from lineage, session and term, which the protocol judges. */
@@ -389,6 +389,16 @@ static bool try_activation_again(struct backup_engine *b)
     return true;
 }
 
+/* A process that was starved for longer than the timeout finds the primary's octets in the socket:
+ * the silence was its own. A broken link is left to the next receive. */
+static void listen_before_deadline(struct backup_engine *b)
+{
+    struct err e;
+
+    if (is_listening(b) && wire_fill(&b->wire, &e) == 1)
+        backup_heard(&b->proto, backup_now(b));
+}
+
 bool backup_engine_step(struct backup_engine *b)
 {
     if (b->next < b->todo.n) {
@@ -405,6 +415,7 @@ bool backup_engine_step(struct backup_engine *b)
     if (backup_now(b) >= backup_deadline(&b->proto)) {
         struct backup_event ev = { .type = BE_TICK };
 
+        listen_before_deadline(b);
         FAILPOINT(timeout);
         backup_feed(b, &ev);
         return true;

@@ -10,7 +10,8 @@
 
 #include "checkpoint/record.h"
 
-#define WIRE_IN_BYTES (64u << 10)
+#define WIRE_IN_BYTES   (64u << 10)
+#define INPUT_TURNS_MAX 64u /* what lies in the socket is heard before its sender counts as silent */
 
 /* ---- opening and closing ----------------------------------------------------------------------------- */
 
@@ -282,13 +283,16 @@ bool primary_engine_step(struct primary_engine *p)
         primary_feed(p, &ev);
         return true;
     }
+    if (p->input_turns < INPUT_TURNS_MAX && listens(p) && take_input(p)) {
+        p->input_turns++;
+        return true;
+    }
+    p->input_turns = 0;
     if (now_of(p) >= primary_deadline(&p->proto)) {
         primary_feed_plain(p, PE_TICK);
         return true;
     }
     if (look_at_arbiter(p) || look_at_connection(p))
-        return true;
-    if (listens(p) && take_input(p))
         return true;
     if (look_at_guest(p))
         return true;

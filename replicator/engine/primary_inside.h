@@ -29,6 +29,7 @@ struct primary_engine {
     uint64_t pass_pages;
     uint64_t catch_up_ns;          /* send time that the backup must echo before the pause; 0: none */
 
+    unsigned input_turns;          /* records and receives taken since the last tick */
     bool asked;                    /* a question is at the arbiter */
     uint32_t asked_term;
     bool told_end;                 /* the guest's end was fed to the protocol */

@@ -269,5 +269,6 @@ uint64_t primary_deadline(const struct primary *p)
 
 bool primary_is_protected(const struct primary *p, uint64_t now_ns)
 {
-    return p->covered && primary_has_session(p) && now_ns < p->last_rx_ns + p->timing.timeout_ns;
+    return p->covered && primary_has_session(p) && now_ns < p->last_rx_ns + p->timing.timeout_ns &&
+           (p->owns || now_ns < p->lease_until_ns);
 }

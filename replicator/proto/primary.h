@@ -162,7 +162,8 @@ void primary_step(struct primary *p, const struct primary_event *ev, struct prim
 /* When the next PE_TICK is due (TIME_NEVER: nothing to wait for). */
 uint64_t primary_deadline(const struct primary *p);
 
-/* True exactly while P1–P4 hold for the guest: covered, and the backup heard within the timeout. */
+/* True exactly while P1–P4 hold for the guest: covered, the backup heard within the timeout, and the
+ * lease good (octets that lay in a socket while we stood still are no sign of life). */
 bool primary_is_protected(const struct primary *p, uint64_t now_ns);
 
 #endif

@@ -10,6 +10,7 @@
 #define INTERVAL_NS_DEFAULT  (25 * NS_PER_MS)
 #define INTERVAL_NS_MAX      (60 * NS_PER_S)
 #define HEARTBEAT_NS_DEFAULT (100 * NS_PER_MS)
+#define HEARTBEAT_NS_MIN     (1 * NS_PER_MS)
 #define TIMEOUT_NS_DEFAULT   (1 * NS_PER_S)
 #define TIMEOUT_NS_MIN       (20 * NS_PER_MS)
 #define TIMEOUT_NS_MAX       (3600 * NS_PER_S)
@@ -35,10 +36,11 @@ static inline uint64_t timing_grace_ns(const struct timing *t)
 }
 
 /* How long a session may go on in which nothing that the primary says is answered: its octets come in,
- * or the backup would hang up, but nothing is made of them (a length spoilt on the way, say). */
+ * or the backup would hang up, but nothing is made of them (a length spoilt on the way, say). Long
+ * enough for a heartbeat to get through a full out buffer and a slow link. */
 static inline uint64_t timing_stall_ns(const struct timing *t)
 {
-    return 8 * t->timeout_ns;
+    return 8 * t->timeout_ns + 10 * NS_PER_S;
 }
 
 /* How long either side waits before it repeats an unanswered question. */
