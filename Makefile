@@ -243,7 +243,7 @@ check-e2e: $(PROGRAM) $(TEST_PROGRAM) $(E2E_TOOLS)
 check-fuzz: $(FUZZERS)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) fuzz $(FUZZERS:%='bash tests/tools/fuzz.sh %')
 
-# In a virtual machine, for its kernel; no part of check, since it fetches 60 MB once.
+# In a virtual machine, for its kernel; no part of check, since it fetches 115 MB once.
 .PHONY: check-net
 check-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
 	@BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator REPLICATOR_TEST=$(BUILD)/test/replicator \

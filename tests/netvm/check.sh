@@ -46,7 +46,9 @@ case ${PIPESTATUS[0]} in
     ;;
 esac
 
-TOTALS='' bash tests/tools/run-tests.sh netvm tests/netvm/selftest.sh | tee "$log"
+total='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+TOTALS='' bash tests/tools/run-tests.sh net tests/netvm/selftest.sh 2>&1 | tee "$log" |
+    grep -v --line-buffered -E "$total"
 count
 [ ${#chosen[@]} -gt 0 ] || result
 
@@ -56,10 +58,10 @@ NETVM_TIMEOUT=${NETVM_TIMEOUT:-1800} bash tests/netvm/vm.sh run -- env BUILD="$b
     REPLICATOR_TEST="${REPLICATOR_TEST:-$build/test/replicator}" \
     TEST_TIMEOUT="${TEST_TIMEOUT:-600}" \
     bash tests/tools/run-tests.sh net "${chosen[@]}" 2>&1 | tee "$log" |
-    grep -v --line-buffered -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+    grep -v --line-buffered -E "$total"
 status=${PIPESTATUS[0]}
 count
-if ! tail -n 1 "$log" | grep -qE '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'; then
+if ! tail -n 1 "$log" | grep -qE "$total"; then
     failed=$((failed + 1))
     echo "FAIL  net: the machine ended with $status before its tests did"
 fi

@@ -21,7 +21,7 @@ command -v apt-get >/dev/null || no_packages "apt-get is not here, which fetches
 release=$(. /etc/os-release && echo "$ID $VERSION_ID")
 recipe=("$here"/{packages,modules,init,debian.sh,image.sh})
 hash=$({ echo "$release" && cat "${recipe[@]}"; } | sha256sum | cut -c 1-16)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/replicator-netvm
+cache=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/replicator-netvm
 image=$cache/$hash
 
 if [ -f "$image/initrd" ]; then

@@ -59,27 +59,25 @@ follow() # MARK, the machine's output on stdin
         echo "vm: the machine died before its command ended. The console's last words:" >&2
     fi
     # A trace's frames with a question mark are what was on the stack by chance.
-    tr -d '\r' <"$logs/console.log" | grep -v '^\[[^]]*\]  ? ' | tail -n 60 | sed 's/^/    /' >&2
+    tr -d '\r' <"$work/console" | grep -v '^\[[^]]*\]  ? ' | tail -n 60 | sed 's/^/    /' >&2
     return $status
 }
 
 run()
 {
-    local mark command pid status
+    local mark pid status
     mark=$$-$RANDOM$RANDOM
-    command=$(mktemp) || exit 1
-    mkdir -p "$logs"
-    : >"$logs/console.log"
-    { printf '%q ' "$@" && echo; } >"$command"
+    work=$(mktemp -d) && mkdir -p "$logs" && : >"$work/console" || exit 1
+    { printf '%q ' "$@" && echo; } >"$work/command"
     qemu_args run "$mark"
     # shellcheck disable=SC2054
-    qemu+=(-serial "file:$logs/console.log" -chardev stdio,id=out,signal=off -serial chardev:out
-        -fw_cfg "name=opt/netvm/command,file=$command")
+    qemu+=(-serial "file:$work/console" -chardev stdio,id=out,signal=off -serial chardev:out
+        -fw_cfg "name=opt/netvm/command,file=$work/command")
     # The machine ends with this script, however that ends.
     exec {output}< <(echo "$BASHPID" && exec setpriv --pdeathsig KILL "${qemu[@]}" </dev/null 2>&1)
     IFS= read -r -u "$output" pid
     # shellcheck disable=SC2064
-    trap "kill -KILL $pid 2>/dev/null; wait $pid; rm -f '$command'" EXIT
+    trap "kill -KILL $pid 2>/dev/null; wait $pid; mv '$work/console' '$logs/console.log'; rm -rf '$work'" EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     follow "$mark" <&"$output"
@@ -96,10 +94,7 @@ shell | image)
     ;;
 *) usage ;;
 esac
-bash "$tree/tests/tools/need-packages.sh" net >&2 || {
-    echo "vm: no QEMU, or not what makes an image" >&2
-    exit 77
-}
+bash "$tree/tests/tools/need-packages.sh" net >&2 || exit 77 # it said what is missing
 image=$(bash "$tree/tests/netvm/image.sh") || exit
 case $1 in
 image) echo "$image" ;;
