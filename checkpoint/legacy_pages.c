@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "checkpoint/guest.h"
 #include "compress/codec.h"
 #include "compress/xor_rle.h"
@@ -147,45 +148,46 @@ static int octets_keep(struct legacy *l, const uint8_t *octets, size_t n, struct
     return 0;
 }
 
-static int page_tell(struct legacy *l, uint32_t entry, const uint8_t *payload, struct err *e)
+/* The next page of the backlog. 1: told; 0: more octets are needed. */
+static int page_make(struct legacy *l, struct view *in, struct err *e)
 {
+    uint32_t entry = l->backlog.entries[l->backlog.entry];
     uint8_t made[PAGE_BYTES];
     struct stream_page page = { .pfn = entry & PFN_MASK, .type = entry_type(entry), .content = made,
                                 .offset = PAGE_COMPUTED, .is_compared = l->is_verify };
-    int rc;
+    struct view ahead = *in;
+    int rc = xor_rle_skip(&ahead);
 
-    if (!xor_rle_is_whole(payload) && (rc = reading_recall(l->r, page.pfn, made, e)) < 0) {
+    if (rc == -EAGAIN)
+        return 0;
+    if (rc < 0)
+        return legacy_refuse(l, e, "the compressed page of pfn 0x%" PRIx64 " has a run of no words or is "
+                             "longer than a page", page.pfn);
+    if ((rc = reading_recall(l->r, page.pfn, made, e)) < 0) {
         if (rc != -EOPNOTSUPP)
             return rc;
         memset(made, 0, sizeof(made)); /* a consumer that keeps no pages does not look at them */
     }
-    xor_rle_apply(payload, made);
-    return reading_page(l->r, &page, e);
+    must(xor_rle_take(in, made) == 0);
+    rc = reading_page(l->r, &page, e);
+    return rc < 0 ? rc : 1;
 }
 
 /* Makes pages as long as there is an entry and enough octets. */
 static int backlog_drain(struct legacy *l, struct err *e)
 {
     struct legacy_backlog *b = &l->backlog;
+    int rc = 1;
 
-    while (b->entry < b->entries_n) {
-        const uint8_t *at = b->octets + b->octet;
-        enum xor_rle_fault fault;
-        int rc, bytes = xor_rle_measure(at, b->octets_n - b->octet, &fault);
+    while (rc > 0 && b->entry < b->entries_n && b->octet < b->octets_n) {
+        struct view in = { b->octets + b->octet, b->octets_n - b->octet };
 
-        if (bytes == 0)
-            break;
-        if (bytes < 0)
-            return legacy_refuse(l, e, "the compressed page of pfn 0x%x %s",
-                                 b->entries[b->entry] & PFN_MASK,
-                                 fault == XOR_RLE_ZERO_LENGTH ? "has a run of length 0"
-                                                              : "is longer than a page");
-        if ((rc = page_tell(l, b->entries[b->entry], at, e)) < 0)
-            return rc;
-        b->entry++;
-        b->octet += (size_t)bytes;
+        if ((rc = page_make(l, &in, e)) > 0) {
+            b->entry++;
+            b->octet = b->octets_n - in.left;
+        }
     }
-    return 0;
+    return rc < 0 ? rc : 0;
 }
 
 int legacy_compressed(struct legacy *l, struct err *e)
