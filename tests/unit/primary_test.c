@@ -135,6 +135,19 @@ static void a_newer_echo_renews_it(void **state UNUSED)
     assert_int_equal(find(&b, PA_RELEASE)->not_after_ns, b.now + timing_lease_ns(&times));
 }
 
+static void protected_needs_a_good_lease(void **state UNUSED)
+{
+    struct bench b;
+
+    start_protected(&b);
+    assert_true(primary_is_protected(&b.p, b.p.lease_until_ns - 1));
+    b.now = b.p.lease_until_ns + times.timeout_ns;
+    heartbeat(&b, b.p.echo_ns); /* it lay in the socket while we stood still */
+    assert_false(primary_is_protected(&b.p, b.now));
+    heartbeat(&b, b.now);
+    assert_true(primary_is_protected(&b.p, b.now));
+}
+
 static void an_echo_from_the_future_or_the_past_renews_nothing(void **state UNUSED)
 {
     struct bench b;
@@ -290,6 +303,7 @@ int main(void)
         cmocka_unit_test(an_ack_of_what_was_never_sent_ends_the_session),
         cmocka_unit_test(an_expired_lease_keeps_output_held),
         cmocka_unit_test(a_newer_echo_renews_it),
+        cmocka_unit_test(protected_needs_a_good_lease),
         cmocka_unit_test(an_echo_from_the_future_or_the_past_renews_nothing),
         cmocka_unit_test(a_late_release_is_due_again_with_the_next_sign_of_life),
         cmocka_unit_test(output_stays_held_until_the_arbiter_grants),
