@@ -197,7 +197,7 @@ static uint64_t patience(const struct world *w)
 {
     uint64_t trips = 2 + w->config.pages * PAGE_BYTES / w->config.pipe_capacity; /* of a full copy */
 
-    return 4 * NS_PER_S + 20 * w->config.timing.timeout_ns + 100 * w->config.timing.interval_ns +
+    return 15 * NS_PER_S + 20 * w->config.timing.timeout_ns + 100 * w->config.timing.interval_ns +
            8 * EPOCHS_TO_RECOVER * trips * w->config.latency_ns;
 }
 

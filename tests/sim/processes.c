@@ -275,6 +275,7 @@ void world_start_primary(struct world *w)
     /* A new process lets a guest run that its predecessor left suspended: its output is held still. */
     w->machines[PRIMARY].paused = false;
     w->past.armed = w->plug.holds;
+    w->is_stopped = false; /* an order to the process before is not known to this one */
     start_node(w, PRIMARY);
     must(primary_engine_open(&w->primary, &parts, &e) == 0);
     trace(w, "primary daemon starts%s", parts.past ? " after another" : "");
