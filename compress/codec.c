@@ -17,6 +17,7 @@ static const struct codec *const codecs[CODEC_COUNT] = {
     [CODEC_ZERO] = &codec_zero,
     [CODEC_DELTA] = &codec_delta,
     [CODEC_LZ4] = &codec_lz4,
+    [CODEC_XOR_RLE] = &codec_xor_rle,
 };
 
 const struct codec *codec_by_id(uint64_t id)
@@ -63,30 +64,66 @@ static void compare_all(const struct codec_job *jobs, size_t n, struct delta_map
         delta_level()->compare(maps, pages, priors, count);
 }
 
+/* By lz4, if it is allowed, worth a try after a delta of so many octets, and shorter. */
+static size_t by_lz4(struct codec_choice allowed, const struct codec_job *job, size_t delta_bytes,
+                     uint8_t *out)
+{
+    if (!allowed.lz4 || delta_bytes < DELTA_IS_GOOD_BYTES)
+        return CODEC_NOT_WORTH;
+    return lz4_if_shorter(job->page, delta_bytes, out);
+}
+
+/* The map of a page that is not zero to its delta, or CODEC_NOT_WORTH. */
+static size_t by_delta(struct codec_choice allowed, struct codec_job *job, struct delta_map *map,
+                       uint8_t *out)
+{
+    const struct delta_level *level = delta_level();
+    struct delta_size size;
+    size_t bytes;
+
+    job->codec = &codec_delta;
+    if (map->lines == 0)
+        return 0;
+    size = level->size(map, job->page, job->prior);
+    if ((bytes = by_lz4(allowed, job, size.bytes, out)) != CODEC_NOT_WORTH) {
+        job->codec = &codec_lz4;
+        return bytes;
+    }
+    if (size.bytes != CODEC_NOT_WORTH) /* even a poor one is shorter than the page */
+        level->emit(map, size, job->page, out);
+    return size.bytes;
+}
+
+/* The same by another row than the delta's, or without a prior version (row NULL). */
+static size_t by_row(struct codec_choice allowed, struct codec_job *job, const struct codec *row,
+                     uint8_t *out)
+{
+    size_t bytes = CODEC_NOT_WORTH, by;
+
+    if (row)
+        bytes = row->encode(job->page, job->prior, out, PAGE_BYTES - 1);
+    job->codec = row;
+    if ((by = by_lz4(allowed, job, bytes, out)) == CODEC_NOT_WORTH)
+        return bytes;
+    job->codec = &codec_lz4;
+    return by;
+}
+
 static size_t encode_one(struct codec_choice allowed, struct codec_job *job, struct delta_map *map,
                          uint8_t *out)
 {
-    struct delta_size delta = { .bytes = CODEC_NOT_WORTH };
+    bool is_rle = allowed.delta == CODEC_BY_XOR_RLE && job->prior;
     size_t bytes;
 
     job->codec = &codec_zero;
     if (map ? map->is_zero : page_is_zero(job->page))
         return 0;
-
-    job->codec = &codec_delta;
-    if (map && map->lines == 0)
-        return 0;
     if (map)
-        delta = delta_level()->size(map, job->page, job->prior);
-    if (allowed.lz4 && delta.bytes >= DELTA_IS_GOOD_BYTES &&
-        (bytes = lz4_if_shorter(job->page, delta.bytes, out)) != CODEC_NOT_WORTH) {
-        job->codec = &codec_lz4;
+        bytes = by_delta(allowed, job, map, out);
+    else
+        bytes = by_row(allowed, job, is_rle ? &codec_xor_rle : NULL, out);
+    if (bytes != CODEC_NOT_WORTH)
         return bytes;
-    }
-    if (delta.bytes != CODEC_NOT_WORTH) { /* even a poor one is shorter than the page */
-        delta_level()->emit(map, delta, job->page, out);
-        return delta.bytes;
-    }
     job->codec = &codec_raw;
     return codec_raw.encode(job->page, NULL, out, PAGE_BYTES);
 }
@@ -107,7 +144,7 @@ size_t codec_encode_batch(struct codec_choice allowed, struct codec_job *jobs, s
     const uint8_t *start = out;
 
     must(n <= CODEC_BATCH);
-    if (allowed.delta)
+    if (allowed.delta == CODEC_BY_DELTA)
         compare_all(jobs, n, maps, map_of);
     for (size_t i = 0; i < n; i++) {
         jobs[i].bytes = encode_one(allowed, &jobs[i], map_of[i], out);

@@ -14,7 +14,14 @@
 #define PAGE_BYTES 4096u
 
 /* The numbers are part of the stream format: never reuse one. */
-enum codec_id { CODEC_RAW = 0, CODEC_ZERO = 1, CODEC_DELTA = 2, CODEC_LZ4 = 3, CODEC_COUNT };
+enum codec_id {
+    CODEC_RAW = 0,
+    CODEC_ZERO = 1,
+    CODEC_DELTA = 2,
+    CODEC_LZ4 = 3,
+    CODEC_XOR_RLE = 4,
+    CODEC_COUNT
+};
 
 struct codec {
     const char *name;
@@ -38,14 +45,17 @@ const struct codec *codec_by_id(uint64_t id);
 /* The row of a name ("delta"); NULL when there is none. */
 const struct codec *codec_by_name(const char *name);
 
+/* How changes against a prior version are written. */
+enum codec_changes { CODEC_NO_CHANGES, CODEC_BY_DELTA, CODEC_BY_XOR_RLE };
+
 /* Which encodings a sender may use; zero and raw are always allowed. */
 struct codec_choice {
-    bool delta;
+    enum codec_changes delta;
     bool lz4;
 };
 
-/* Encodes a page by the best allowed row: zero, then delta (when prior is not NULL), then lz4, else
- * raw. out has room for PAGE_BYTES. Returns the payload's length and its row. */
+/* Encodes a page by the best allowed row: zero, then delta or xor-rle (when prior is not NULL), then
+ * lz4, else raw. out has room for PAGE_BYTES. Returns the payload's length and its row. */
 size_t codec_encode_best(struct codec_choice allowed, const uint8_t *page, const uint8_t *prior,
                          uint8_t *out, const struct codec **ret_codec);
 

@@ -9,6 +9,7 @@ extern const struct codec codec_raw;
 extern const struct codec codec_zero;
 extern const struct codec codec_delta;
 extern const struct codec codec_lz4;
+extern const struct codec codec_xor_rle;
 
 /* Of codec_zero.c: a page that is not zero nearly always says so in its first line. */
 bool page_is_zero(const uint8_t *page);

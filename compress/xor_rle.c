@@ -35,34 +35,44 @@ static size_t put_full(const uint8_t *page, uint8_t *out, size_t room)
     return 1 + PAGE_BYTES;
 }
 
+static int put_skip(struct sink *to, size_t words)
+{
+    for (size_t n; words > 0; words -= n) {
+        n = words < RUN_MAX ? words : RUN_MAX;
+        if (sink_u8(to, (uint8_t)(SKIP_FLAG | n)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int put_run(struct sink *to, const uint8_t *page, size_t at, size_t words)
+{
+    if (sink_u8(to, (uint8_t)words) < 0)
+        return -1;
+    return sink_put(to, page + at * WORD_BYTES, words * WORD_BYTES);
+}
+
 size_t xor_rle_put(const uint8_t *page, const uint8_t *prior, uint8_t *out, size_t room)
 {
     struct sink to = { out, room };
-    bool is_same = true;
+    size_t at, end;
 
     if (!prior)
         return put_full(page, out, room);
-    for (size_t at = 0; at < WORDS;) {
-        size_t end = at + RUN_MAX < WORDS ? at + RUN_MAX : WORDS;
-        size_t run_at = next_word(page, prior, at, end, true), run_end;
-
-        if (run_at > at) {
-            if (sink_u8(&to, (uint8_t)(SKIP_FLAG | (run_at - at))) < 0)
-                return SIZE_MAX;
-            at = run_at;
-            continue;
-        }
-        run_end = next_word(page, prior, at, end, false);
-        is_same = false;
-        if (sink_u8(&to, (uint8_t)(run_end - at)) < 0 ||
-            sink_put(&to, page + at * WORD_BYTES, (run_end - at) * WORD_BYTES) < 0)
+    at = next_word(page, prior, 0, WORDS, true);
+    if (at == WORDS)
+        return sink_u8(&to, EMPTY_PAGE) < 0 ? SIZE_MAX : 1;
+    if (put_skip(&to, at) < 0)
+        return SIZE_MAX;
+    while (at < WORDS) {
+        end = next_word(page, prior, at, at + RUN_MAX < WORDS ? at + RUN_MAX : WORDS, false);
+        if (put_run(&to, page, at, end - at) < 0)
             return SIZE_MAX;
-        at = run_end;
+        at = next_word(page, prior, end, WORDS, true);
+        if (put_skip(&to, at - end) < 0)
+            return SIZE_MAX;
     }
-    if (!is_same)
-        return room - to.left;
-    out[0] = EMPTY_PAGE; /* in place of nine skips */
-    return 1;
+    return room - to.left;
 }
 
 /* Walks the markers of one page and stores its runs when page is not NULL. */

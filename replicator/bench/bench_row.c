@@ -80,7 +80,8 @@ static void page_decode(const struct bench_row *row UNUSED, struct bench_work *w
 size_t bench_rows(struct bench_row *ret)
 {
     static const char *const deltas[CPU_LEVELS] = { "delta portable", "delta avx2", "delta avx512" };
-    const struct codec_choice delta = { .delta = true }, all = { .delta = true, .lz4 = true };
+    const struct codec_choice delta = { .delta = CODEC_BY_DELTA };
+    const struct codec_choice all = { .delta = CODEC_BY_DELTA, .lz4 = true };
     const enum cpu_level best = cpu_best();
     size_t n = 0;
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "compress/xor_rle.h"
 #include "tests/unit/page_shapes.h"
 
 #define PAIRS    12000u
@@ -84,13 +85,14 @@ static void every_row_stands_at_its_number_and_under_its_name(void **state UNUSE
         assert_non_null(c);
         assert_int_equal(c->id, id);
         assert_ptr_equal(codec_by_name(c->name), c);
-        assert_true(c->bytes_max <= PAGE_BYTES);
-        assert_int_equal(c->needs_prior, id == CODEC_DELTA);
+        assert_true(c->bytes_max <= (id == CODEC_XOR_RLE ? XOR_RLE_BYTES_MAX : PAGE_BYTES));
+        assert_int_equal(c->needs_prior, id == CODEC_DELTA || id == CODEC_XOR_RLE);
     }
     assert_int_equal(CODEC_RAW, 0);
     assert_int_equal(CODEC_ZERO, 1);
     assert_int_equal(CODEC_DELTA, 2);
     assert_int_equal(CODEC_LZ4, 3);
+    assert_int_equal(CODEC_XOR_RLE, 4);
 }
 
 static void unknown_numbers_and_names_have_no_row(void **state UNUSED)
@@ -359,7 +361,9 @@ static void the_choice_comes_back_and_is_allowed_and_never_longer_than_raw(void 
 
     rng_seed(&r, 6);
     for (unsigned i = 0; i < PAIRS; i++) {
-        struct codec_choice allowed = { rng_chance(&r, 700000), rng_chance(&r, 500000) };
+        struct codec_choice allowed = { (enum codec_changes)rng_below(&r, 3), rng_chance(&r, 500000) };
+        const struct codec *changes = codec_at(allowed.delta == CODEC_BY_DELTA ? CODEC_DELTA
+                                                                                : CODEC_XOR_RLE);
         const uint8_t *known = rng_chance(&r, 800000) ? prior : NULL;
         const struct codec *c = NULL;
         struct boxed_page b;
@@ -370,10 +374,10 @@ static void the_choice_comes_back_and_is_allowed_and_never_longer_than_raw(void 
         bytes = codec_encode_best(allowed, page, known, out, &c);
         assert_true(all_guard(out + PAGE_BYTES, sizeof(out) - PAGE_BYTES));
         assert_true(bytes <= c->bytes_max);
-        assert_true(c->id != CODEC_DELTA || (allowed.delta && known));
+        assert_true(!c->needs_prior || (allowed.delta && known && c == changes));
         assert_true(c->id != CODEC_LZ4 || allowed.lz4);
         if (allowed.delta && known) {
-            by_delta = codec_at(CODEC_DELTA)->encode(page, prior, whole, PAGE_BYTES);
+            by_delta = changes->encode(page, prior, whole, PAGE_BYTES);
             assert_true(bytes <= by_delta); /* CODEC_NOT_WORTH is the greatest */
         }
         box(&b, prior);
