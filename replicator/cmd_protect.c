@@ -32,7 +32,7 @@ static const struct option_row rows[] = {
       OPTION(buffer_pages), { 256, 1u << 24 } },
     { "page-cache", "SIZE", "of prior versions, for deltas (64M)", option_size, OPTION(cache_bytes),
       { 0, UINT64_C(1) << 40 } },
-    { "compression", "HOW", "auto, delta or none (auto)", option_text, OPTION(compression), { 0, 0 } },
+    { "compression", "HOW", "auto, delta, xor-rle or none (auto)", option_text, OPTION(compression), { 0, 0 } },
     { "netbuf-limit", "SIZE", "of output held back (16M)", option_size, OPTION(netbuf_bytes),
       { 1u << 20, UINT64_C(1) << 32 } },
     { "unsafe", "WHAT", "no-netbuf: let output out before its commit", option_text, OPTION(unsafe),
@@ -68,12 +68,13 @@ static int judge(struct chosen *c, struct primary_options *o)
         return options_refuse(&usage, "--heartbeat must be at most a quarter of --timeout: one late sign "
                                       "of life must not look like a death");
     }
-    if (strcmp(c->compression, "auto") == 0)
-        o->delta = o->lz4 = true;
-    else if (strcmp(c->compression, "delta") == 0)
-        o->delta = true;
+    if (strcmp(c->compression, "auto") == 0 || strcmp(c->compression, "delta") == 0)
+        o->delta = CODEC_BY_DELTA;
+    else if (strcmp(c->compression, "xor-rle") == 0)
+        o->delta = CODEC_BY_XOR_RLE;
     else if (strcmp(c->compression, "none") != 0)
-        return options_refuse(&usage, "--compression %.40s: want auto, delta or none", c->compression);
+        return options_refuse(&usage, "--compression %.40s: want auto, delta, xor-rle or none", c->compression);
+    o->lz4 = strcmp(c->compression, "auto") == 0;
     return EXIT_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "compress/codec.h"
 #include "replicator/proto/timing.h"
 #include "replicator/run_dir.h"
 
@@ -14,7 +15,8 @@ struct primary_options {
     struct run_dir run;
     struct timing timing;
     uint64_t buffer_pages, cache_bytes, netbuf_bytes;
-    bool delta, lz4;      /* which compression may be used */
+    enum codec_changes delta; /* which compression may be used */
+    bool lz4;
     bool unsafe_netbuf;   /* output is not held */
     bool json;
 };
