@@ -158,7 +158,7 @@ static int p2m_list(struct legacy *l, struct err *e)
     for (;;) {
         size_t n = frames < SLICE_WORDS ? (size_t)frames : SLICE_WORDS;
 
-        if (rc < 0 || (rc = l->r->to.ops->state(l->r->to.self, &piece, e)) < 0 || n == 0)
+        if (rc < 0 || (rc = reading_state_piece(l->r, &piece, e)) < 0 || n == 0)
             return rc;
         if ((rc = reading_take(l->r, n * l->width, &words, e)) < 0)
             return rc;

@@ -26,7 +26,7 @@
 /* Pages that left the guest while it was saved. A restore frees them at its very end. */
 static int unmapped(struct legacy *l, struct err *e)
 {
-    struct stream_state piece = { .name = "UNMAPPED_PFNS", .type = STATE_FOREIGN };
+    struct stream_state piece = { .name = UNMAPPED_NAME, .type = STATE_FOREIGN };
     AUTO_FREE uint8_t *wide = malloc(SLICE_WORDS * 8);
     uint32_t n;
     int rc;
@@ -58,7 +58,7 @@ static int unmapped(struct legacy *l, struct err *e)
             store_u64(wide + (size_t)i * 8, pfn);
         }
         piece.bytes = (size_t)slice * 8;
-        if (!l->r->is_held && (rc = l->r->to.ops->state(l->r->to.self, &piece, e)) < 0)
+        if ((rc = reading_state_piece(l->r, &piece, e)) < 0)
             return rc;
         piece.at += piece.bytes;
         n -= slice;

@@ -175,10 +175,22 @@ int reading_page(struct reading *r, const struct stream_page *page, struct err *
     return r->to.ops->page(r->to.self, page, e);
 }
 
+int reading_state_piece(struct reading *r, const struct stream_state *piece, struct err *e)
+{
+    int rc;
+
+    if (r->is_held)
+        return 0;
+    if (strcmp(piece->name, UNMAPPED_NAME) == 0 &&
+        (rc = unmapped_take(&r->unmapped, piece->at, piece->octets, piece->bytes, r->facts.pages, e)) < 0)
+        return rc;
+    return heard(r, r->to.ops->state(r->to.self, piece, e), e);
+}
+
 int reading_state(struct reading *r, const struct stream_state *whole, struct err *e)
 {
     must(whole->at == 0 && whole->bytes == whole->total);
-    return r->is_held ? 0 : heard(r, r->to.ops->state(r->to.self, whole, e), e);
+    return reading_state_piece(r, whole, e);
 }
 
 int reading_state_from_input(struct reading *r, struct stream_state *blob, struct err *e)
@@ -192,8 +204,8 @@ int reading_state_from_input(struct reading *r, struct stream_state *blob, struc
         blob->bytes = left < STREAM_INPUT_WINDOW / 4 ? (size_t)left : STREAM_INPUT_WINDOW / 4;
         if ((rc = reading_take(r, blob->bytes, &blob->octets, e)) < 0)
             return rc;
-        if (!r->is_held && (rc = r->to.ops->state(r->to.self, blob, e)) < 0)
-            return heard(r, rc, e);
+        if ((rc = reading_state_piece(r, blob, e)) < 0)
+            return rc;
         blob->at += blob->bytes;
     } while (blob->at < blob->total);
     return 0;
@@ -228,6 +240,7 @@ int reading_commit(struct reading *r, struct err *e)
     if (rc < 0)
         return rc;
     pagetable_commit(r->facts.table);
+    unmapped_commit(&r->unmapped);
     r->checkpoints++;
     return 0;
 }
@@ -236,6 +249,7 @@ int reading_drop(struct reading *r, struct err *e)
 {
     r->is_held = false;
     pagetable_drop(r->facts.table);
+    unmapped_drop(&r->unmapped);
     return r->to.ops->drop(r->to.self, e);
 }
 
@@ -327,6 +341,20 @@ static int fail_over(struct reading *r, struct err *e)
     return reading_drop(r, e);
 }
 
+/* Behind everything else, as a restore does it. */
+static int unmapped_free(struct reading *r, struct err *e)
+{
+    uint64_t pfn = UINT64_MAX;
+    int rc = 0;
+
+    if (r->checkpoints == 0)
+        unmapped_commit(&r->unmapped); /* the end is the commit of a plain stream */
+    while (rc == 0 && (pfn = unmapped_next(&r->unmapped, pfn + 1)) != UINT64_MAX)
+        if (pagetable_get(r->facts.table, pfn).is_populated)
+            rc = pagetable_set(r->facts.table, pfn, (struct page_note){ .type = PAGE_TYPE_XTAB }, e);
+    return rc;
+}
+
 int reading_run(struct reading *r, struct stream_input *in, const struct stream_wishes *w,
                 struct consumer to, struct err *e)
 {
@@ -348,6 +376,8 @@ int reading_run(struct reading *r, struct stream_input *in, const struct stream_
     if (rc == 0 && r->is_image && !r->is_image_ended)
         rc = reading_refuse(r, reading_offset(r), e, "the packed image ends without IMAGE_END");
     if (rc == 0)
+        rc = unmapped_free(r, e);
+    if (rc == 0)
         rc = r->to.ops->end(r->to.self, &r->facts, r->is_complete, e);
     return rc;
 }
@@ -356,6 +386,7 @@ void reading_close(struct reading *r)
 {
     pagetable_close(r->facts.table);
     r->facts.table = NULL;
+    unmapped_close(&r->unmapped);
 }
 
 /* ---- a consumer that wants nothing --------------------------------------------------------------- */

@@ -26,6 +26,7 @@
 #include "checkpoint/pagetable.h"
 #include "checkpoint/stream.h"
 #include "checkpoint/stream_input.h"
+#include "checkpoint/unmapped.h"
 
 enum stream_framing { FRAMING_AUTO, FRAMING_LIBXC, FRAMING_LIBXL, FRAMING_XL, FRAMING_LEGACY };
 enum stream_mode { MODE_AUTO, MODE_PLAIN, MODE_REMUS };
@@ -140,6 +141,7 @@ struct reading {
     bool is_complete;
     bool is_held;          /* a refusal waits for the commit that would make it matter */
     struct stream_refusal refusal;
+    struct unmapped unmapped; /* pages that are freed when all is done */
     struct digest *tap;    /* takes in every octet that is taken, for a reader; NULL: none */
     bool is_image, is_image_ended;
     uint64_t image_from;
@@ -173,8 +175,9 @@ void reading_hold(struct reading *r);
 
 MUST_CHECK int reading_begin(struct reading *r, struct err *e); /* facts are filled */
 MUST_CHECK int reading_page(struct reading *r, const struct stream_page *page, struct err *e);
-/* A whole blob at once; and one whose `total` octets are still in the input, which it takes. */
+/* A whole blob at once; one piece of a blob; and one whose `total` octets are still in the input, which it takes. */
 MUST_CHECK int reading_state(struct reading *r, const struct stream_state *whole, struct err *e);
+MUST_CHECK int reading_state_piece(struct reading *r, const struct stream_state *piece, struct err *e);
 MUST_CHECK int reading_state_from_input(struct reading *r, struct stream_state *blob, struct err *e);
 MUST_CHECK int reading_param(struct reading *r, uint64_t index, uint64_t value, struct err *e);
 MUST_CHECK int reading_note(struct reading *r, enum stream_note note, struct err *e);
