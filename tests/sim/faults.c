@@ -373,8 +373,9 @@ static void operate(struct world *w)
 {
     w->operator_at = TIME_NEVER;
     if (!w->config.is_manual || !w->nodes[BACKUP].is_alive || w->backup_runs ||
-        w->operator_tries++ >= 8)
+        w->operator_tries >= 8)
         return;
+    w->operator_tries += w->nodes[BACKUP].in_step ? 0 : 1; /* nobody hears while it stands still */
     command(w, BACKUP, activate);
     w->operator_at = w->now + w->config.timing.timeout_ns;
 }

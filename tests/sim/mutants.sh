@@ -7,6 +7,7 @@ set -u
 build=${BUILD:-build}
 runs=${MUTANT_RUNS:-20000}
 compile=$(<"$build/test/flags") || exit 1
+libs=${LIBS:--llz4 -lxxhash -ljansson -lpthread -lm}
 sim_objects=("$build"/test/obj/tests/sim/*.o)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -25,7 +26,7 @@ compile_mutant() # PATCH TREE
         $compile -w -O1 -c -o "$2/$(basename "$file" .c).o" "$2/$file" || echo failed
     done | grep -q failed && return 1
     ${CC:-gcc} -o "$2/sim" "${sim_objects[@]}" "$2"/*.o "$build/test/replicator.a" \
-        -llz4 -lxxhash -ljansson -lpthread >&2
+        $libs >&2
 }
 
 # The same with nothing broken must live: otherwise a death below would prove nothing.
@@ -35,7 +36,7 @@ for file in $(sed -n 's,^+++ b/,,p' tests/sim/mutants/*.patch | sort -u); do
     $compile -w -O1 -c -o "$scratch/control/$(basename "$file" .c).o" "$file" || exit 1
 done
 if ! ${CC:-gcc} -o "$scratch/control/sim" "${sim_objects[@]}" "$scratch"/control/*.o \
-    "$build/test/replicator.a" -llz4 -lxxhash -ljansson -lpthread ||
+    "$build/test/replicator.a" $libs ||
     ! "$scratch/control/sim" --runs 500 --seed 1 >"$scratch/log"; then
     cat "$scratch/log"
     echo "not ok 1 - the unbroken control lives"
