@@ -416,7 +416,7 @@ int netbuf_plug_cleanup(const char *folder, const struct vif_record *r, bool let
         memcpy(v.ifb, r->vifs[i].ifb, sizeof(v.ifb));
         rc = vif_tear_down(&v, &netlink, lets_out, e);
     }
-    if (rc == 0)
+    if (rc == 0 && r->domain[0]) /* else it was found by its name alone */
         rc = vif_record_remove(folder, r->domain, e);
     netlink_close(&netlink);
     return rc;
