@@ -101,11 +101,25 @@ static bool is_address(const char *text)
     return colon && colon > text && parse_u64(colon + 1, &port) == 0 && port >= 1 && port <= 65535;
 }
 
+/* The name of a network interface. */
+static bool is_interface(const char *text)
+{
+    for (const char *at = text; *at; at++)
+        if (!isalnum((unsigned char)*at) && !strchr("-_.", *at))
+            return false;
+    return *text && strlen(text) < GUEST_SIM_INTERFACE_MAX;
+}
+
+static bool is_nic(const char *text)
+{
+    return strcmp(text, "none") == 0 || (strncmp(text, "udp:", 4) == 0 && is_address(text + 4)) ||
+           (strncmp(text, "tap:", 4) == 0 && is_interface(text + 4));
+}
+
 static int set_nic(const char *value, struct guest_sim_spec *ret, struct err *e)
 {
-    if (strlen(value) > GUEST_SIM_NIC_MAX ||
-        (strcmp(value, "none") != 0 && (strncmp(value, "udp:", 4) != 0 || !is_address(value + 4))))
-        return err_set(e, EINVAL, "nic=%s is neither none nor udp:HOST:PORT", value);
+    if (strlen(value) > GUEST_SIM_NIC_MAX || !is_nic(value))
+        return err_set(e, EINVAL, "nic=%s is neither none nor udp:HOST:PORT nor tap:NAME", value);
     strcpy(ret->nic, value);
     return 0;
 }

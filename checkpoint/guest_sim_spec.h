@@ -13,6 +13,7 @@
 
 #define GUEST_SIM_VCPUS_MAX 8u
 #define GUEST_SIM_NIC_MAX   128u
+#define GUEST_SIM_INTERFACE_MAX 16u /* as in the kernel, with the final zero */
 #define GUEST_SIM_DIRTY_MAX UINT64_MAX /* dirty=max: as fast as it goes */
 #define GUEST_SIM_MIB_PAGES UINT64_C(256)
 
@@ -33,7 +34,7 @@ enum guest_sim_workload {
 
 struct guest_sim_spec {
     char name[GUEST_NAME_MAX + 1];    /* letters, digits, - _ . */
-    char nic[GUEST_SIM_NIC_MAX + 1];  /* "none" or "udp:HOST:PORT" */
+    char nic[GUEST_SIM_NIC_MAX + 1];  /* "none", "udp:HOST:PORT" or "tap:NAME" */
     enum guest_sim_workload workload;
     uint64_t mib;    /* 16 … 16384 */
     uint64_t dirty;  /* pages written per second, all vCPUs together */
@@ -57,7 +58,7 @@ void guest_sim_spec_uuid(const struct guest_sim_spec *spec, uint8_t uuid[16]);
 
 static inline bool guest_sim_spec_has_nic(const struct guest_sim_spec *spec)
 {
-    return spec->nic[0] == 'u';
+    return spec->nic[0] != 'n';
 }
 static inline uint64_t guest_sim_spec_pages(const struct guest_sim_spec *spec)
 {

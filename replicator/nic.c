@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "checkpoint/guest_sim.h"
+#include "replicator/tap.h"
 
 #define HOST_BYTES_MAX    256u
 #define FRAMES_A_CALL_MAX 64u
@@ -18,7 +19,7 @@ static int place_parse(const char *place, char host[HOST_BYTES_MAX], const char 
     const char *from, *colon = strrchr(place, ':'), *end = colon;
 
     if (strncmp(place, "udp:", 4) != 0 || colon <= place + 4)
-        return err_set(e, EINVAL, "nic=%s: want udp:HOST:PORT or none", place);
+        return err_set(e, EINVAL, "nic=%s: want udp:HOST:PORT, tap:NAME or none", place);
     from = place + 4;
     if (*from == '[' && end[-1] == ']')
         from++, end--;
@@ -30,6 +31,11 @@ static int place_parse(const char *place, char host[HOST_BYTES_MAX], const char 
     return 0;
 }
 
+const char *nic_tap_name(const char *place)
+{
+    return strncmp(place, "tap:", strlen("tap:")) == 0 ? place + strlen("tap:") : NULL;
+}
+
 int nic_open(struct nic *n, const char *place, struct err *e)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV }, *all;
@@ -38,8 +44,11 @@ int nic_open(struct nic *n, const char *place, struct err *e)
     int rc;
 
     n->fd = -1;
+    n->is_tap = nic_tap_name(place) != NULL;
     if (strcmp(place, "none") == 0)
         return 0;
+    if (n->is_tap)
+        return tap_open(&n->fd, nic_tap_name(place), e);
     if ((rc = place_parse(place, host, &port, e)) < 0)
         return rc;
     rc = getaddrinfo(host, port, &hints, &all);
@@ -60,12 +69,31 @@ void nic_close(struct nic *n)
     auto_close(&n->fd);
 }
 
+static void tap_send(int fd, const uint8_t *words, size_t bytes)
+{
+    uint8_t frame[TAP_FRAME_MAX];
+    size_t whole = tap_frame_put(frame, words, bytes);
+
+    if (whole > 0 && write(fd, frame, whole) < 0)
+        return;
+}
+
 void nic_send(void *nic, const uint8_t *frame, size_t bytes)
 {
     const struct nic *n = nic;
 
-    if (n->fd >= 0 && send(n->fd, frame, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (n->fd >= 0 && n->is_tap)
+        tap_send(n->fd, frame, bytes);
+    else if (n->fd >= 0 && send(n->fd, frame, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         return;
+}
+
+static void hand_over(const struct nic *n, struct guest *g, const uint8_t *frame, size_t bytes)
+{
+    const uint8_t *words = n->is_tap ? tap_frame_get(frame, bytes, &bytes) : frame;
+
+    if (words)
+        guest_sim_input(g, words, bytes);
 }
 
 void nic_receive(struct nic *n, struct guest *g)
@@ -73,11 +101,11 @@ void nic_receive(struct nic *n, struct guest *g)
     uint8_t frame[FRAME_IN_MAX];
 
     for (unsigned i = 0; i < FRAMES_A_CALL_MAX; i++) {
-        ssize_t got = recv(n->fd, frame, sizeof(frame), MSG_DONTWAIT);
+        ssize_t got = read(n->fd, frame, sizeof(frame));
 
         if (got < 0 && errno != ECONNREFUSED)
             return;
         if (got > 0)
-            guest_sim_input(g, frame, (size_t)got);
+            hand_over(n, g, frame, (size_t)got);
     }
 }

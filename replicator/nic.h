@@ -1,8 +1,9 @@
-/* nic — the world's end of a simulated guest's network: one connected UDP socket. Sending never waits;
- * what can't be sent is lost, as on any network. */
+/* nic — the world's end of a simulated guest's network: one connected UDP socket, or a TAP. Sending never
+ * waits; what can't be sent is lost, as on any network. */
 #ifndef REPLICATOR_NIC_H
 #define REPLICATOR_NIC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,11 +12,15 @@
 
 struct nic {
     int fd; /* -1: the guest has no network */
+    bool is_tap;
 };
 
-/* place: "udp:HOST:PORT" (HOST may be [V6]) or "none". A HOST that is no number asks the resolver. */
+/* place: "udp:HOST:PORT" (HOST may be [V6]), "tap:NAME" or "none". A HOST that is no number asks the resolver. */
 MUST_CHECK int nic_open(struct nic *n, const char *place, struct err *e);
 void nic_close(struct nic *n); /* any state, twice */
+
+/* The interface of a place "tap:NAME"; NULL of any other. */
+const char *nic_tap_name(const char *place);
 
 /* One frame out; shaped for a netbuf's sink. nic: a struct nic. */
 void nic_send(void *nic, const uint8_t *frame, size_t bytes);

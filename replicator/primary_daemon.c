@@ -13,6 +13,7 @@
 #include "checkpoint/guest_sim.h"
 #include "checkpoint/pages.h"
 #include "netbuf/netbuf_none.h"
+#include "netbuf/netbuf_plug.h"
 #include "netbuf/netbuf_queue.h"
 #include "replicator/commands.h"
 #include "replicator/engine/primary_engine.h"
@@ -31,6 +32,8 @@ struct primary_daemon {
     struct guest *guest;
     struct netbuf *netbuf;
     struct nic nic;
+    bool is_plugged;          /* the kernel holds the guest's output, not we */
+    uint64_t degraded_ns;     /* when its plug was first seen to be in trouble; 0: it is sound */
     struct fence *fence;
     struct primary_engine *engine;
     struct loop loop;
@@ -84,7 +87,7 @@ static void world_epoch_done(void *context)
 static void hold_times(const struct primary_daemon *d, struct histogram *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    if (!d->options->unsafe_netbuf)
+    if (!d->options->unsafe_netbuf && !d->is_plugged)
         netbuf_queue_holds(d->netbuf, ret);
 }
 
@@ -149,6 +152,24 @@ static int open_lock(struct primary_daemon *d, struct err *e)
     return rc;
 }
 
+/* A guest on a TAP sends straight to it: the kernel holds what comes out of it. */
+static int open_plug(struct primary_daemon *d, const char *tap, struct err *e)
+{
+    const struct primary_options *o = d->options;
+    struct netbuf_plug_options plug = { .domain = d->about.name, .vifs = &tap, .count = 1,
+                                        .limit_bytes = o->netbuf_bytes };
+    char folder[RUN_PATH_MAX];
+    int rc = run_dir_netbuf(&o->run, folder, e);
+
+    plug.folder = folder;
+    memcpy(plug.uuid, d->about.uuid, sizeof(plug.uuid));
+    if (rc < 0 || (rc = netbuf_plug_open(&d->netbuf, &plug, e)) < 0)
+        return rc;
+    d->is_plugged = true;
+    guest_sim_connect(d->guest, (struct guest_nic){ nic_send, &d->nic });
+    return 0;
+}
+
 /* The guest's frames go through the netbuf to the NIC; nothing runs yet. */
 static int open_guest(struct primary_daemon *d, struct err *e)
 {
@@ -159,6 +180,8 @@ static int open_guest(struct primary_daemon *d, struct err *e)
     if (rc < 0 || (rc = nic_open(&d->nic, guest_sim_spec_of(d->guest)->nic, e)) < 0)
         return rc;
     d->guest->ops->info(d->guest, &d->about);
+    if (d->nic.is_tap && !o->unsafe_netbuf)
+        return open_plug(d, nic_tap_name(guest_sim_spec_of(d->guest)->nic), e);
     rc = o->unsafe_netbuf ? netbuf_none_open(&d->netbuf, sink, e)
                           : netbuf_queue_open(&d->netbuf, o->netbuf_bytes, sink, e);
     if (rc < 0)
@@ -245,13 +268,29 @@ static void watch_engine(struct primary_daemon *d)
     loop_watch(&d->loop, fds.guest, POLLIN);
 }
 
+/* Trouble with an interface is said when it begins and when it is over. The next mark fails with it. */
+static void watch_plug(struct primary_daemon *d)
+{
+    struct err e;
+    int rc = netbuf_plug_watch(d->netbuf, &e);
+
+    if (rc < 0 && d->degraded_ns == 0) {
+        d->degraded_ns = clock_now_ns();
+        log_warning("%s: degraded: %s", d->about.name, e.text);
+    } else if (rc == 0 && d->degraded_ns != 0) {
+        d->degraded_ns = 0;
+        log_notice("%s: its output is held again", d->about.name);
+    }
+}
+
 static void turn(struct primary_daemon *d)
 {
     bool is_busy = work(d);
-    unsigned nic;
+    unsigned nic, plug;
 
     loop_begin(&d->loop);
     nic = loop_watch(&d->loop, d->nic.fd, POLLIN);
+    plug = loop_watch(&d->loop, d->is_plugged ? netbuf_plug_fd(d->netbuf) : -1, POLLIN);
     control_watch(d->told.control, &d->loop);
     watch_engine(d);
     loop_wait(&d->loop,
@@ -259,6 +298,8 @@ static void turn(struct primary_daemon *d)
     take_signals(d);
     if (loop_ready(&d->loop, nic))
         nic_receive(&d->nic, d->guest);
+    if (loop_ready(&d->loop, plug) || d->degraded_ns != 0)
+        watch_plug(d);
     control_serve(d->told.control, &d->loop, clock_now_ns());
 }
 

@@ -37,6 +37,8 @@ static void every_key_is_understood(void **state)
     assert_int_equal(spec.workload, GUEST_SIM_kv);
     assert_string_equal(spec.nic, "udp:127.0.0.1:9000");
     assert_true(guest_sim_spec_has_nic(&spec));
+    assert_int_equal(guest_sim_spec_parse("sim:a?nic=tap:vif-7.0_a", &spec, &e), 0);
+    assert_true(guest_sim_spec_has_nic(&spec));
     assert_int_equal(guest_sim_spec_parse("sim:a?dirty=max&nic=udp:[::1]:1", &spec, &e), 0);
     assert_true(spec.dirty == GUEST_SIM_DIRTY_MAX);
 }
@@ -72,6 +74,9 @@ static void what_is_wrong_is_refused_by_name(void **state)
         { "sim:a?run=0", "run" },
         { "sim:a?nic=", "nic" },
         { "sim:a?nic=u", "nic" },
+        { "sim:a?nic=tap:", "nic" },
+        { "sim:a?nic=tap:sixteen-octets-x", "nic" },
+        { "sim:a?nic=tap:a/b", "nic" },
         { "sim:a?nic=udp:", "nic" },
         { "sim:a?nic=udp:9000", "nic" },
         { "sim:a?nic=udp::9000", "nic" },
