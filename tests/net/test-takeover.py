@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Two hosts in two namespaces, a simulated guest on a TAP, its output in the kernel's plug: the primary is
+killed, the backup goes on, and an observer on the wire judges every frame. FAILOVERS=n (10).
+
+    prim: tap0 ─ br0 ─ up0 ── p0 :wire: sw ── p1 ── up1 ─ br0 ─ tap0 :back"""
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(__file__))
+from lab import (ETH_P_ALL, PROGRAM, SO_RCVBUFFORCE, in_namespace, ip, main, run,  # noqa: E402
+                 silence_ipv6)
+
+FAILOVERS = int(os.environ.get("FAILOVERS", "10"))
+WAIT_S = 60
+FRAME = struct.Struct("<QQBBHIQQQQQ")
+ACK = struct.Struct("<QQB7xQ")
+FRAME_MAGIC, ACK_MAGIC = 0x31454D4152465052, 0x314B434152465052
+ETHERTYPE = b"\x88\xb5"
+
+
+class Judge:
+    """Sees every frame on the wire and answers it; what it saw must never be taken back."""
+
+    def __init__(self):
+        def make():
+            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+            s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+            s.bind(("sw", ETH_P_ALL))
+            s.setblocking(False)
+            return s
+
+        self.socket = in_namespace("wire", make)
+        self.chains, self.boot, self.frames, self.newest = {}, 0, 0, 0
+
+    def take(self, data):
+        magic, domain, vcpu, _, _, boot, _, seq, chain, _, _ = FRAME.unpack_from(data, 14)
+        if magic != FRAME_MAGIC:
+            return
+        assert boot >= self.boot, f"the loser spoke: boot {boot} after {self.boot}"
+        self.boot = boot
+        known = self.chains.setdefault(seq, chain)
+        assert known == chain, f"payload {seq} was taken back"
+        self.newest = max(self.newest, seq)
+        self.frames += 1
+        ack = ACK.pack(ACK_MAGIC, domain, vcpu, seq)
+        self.socket.send(data[6:12] + b"\x06\0\0\0\0\x01" + ETHERTYPE + ack)
+
+    def look(self):
+        while True:
+            try:
+                data, about = self.socket.recvfrom(4096)
+            except BlockingIOError:
+                return
+            if about[2] != socket.PACKET_OUTGOING and data[12:14] == ETHERTYPE and len(data) >= 78:
+                self.take(data)
+
+    def until(self, what, claim):
+        end = time.monotonic() + WAIT_S
+        while not claim():
+            assert time.monotonic() < end, f"no {what} in {WAIT_S} s ({self.frames} frames, boot {self.boot})"
+            self.look()
+            time.sleep(0.002)
+
+
+class Hosts:
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="takeover-")
+        self.processes = []
+        run("modprobe", "tun")
+        for ns in ("prim", "back", "wire"):
+            ip("netns", "add", ns)
+            in_namespace(ns, silence_ipv6)
+        ip("-n", "wire", "link", "add", "sw", "type", "bridge", "mcast_snooping", "0")
+        for i, ns in enumerate(("prim", "back")):
+            ip("-n", ns, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+            ip("-n", ns, "link", "add", f"up{i}", "type", "veth", "peer", "name", f"p{i}", "netns", "wire")
+            ip("-n", ns, "tuntap", "add", "dev", "tap0", "mode", "tap")
+            for link in (f"up{i}", "tap0"):
+                ip("-n", ns, "link", "set", link, "master", "br0", "up")
+            ip("-n", ns, "link", "set", "br0", "up")
+            ip("-n", "wire", "link", "set", f"p{i}", "master", "sw", "up")
+        ip("-n", "wire", "link", "set", "sw", "up")
+
+    def start(self, ns, name, *words):
+        with open(f"{self.folder}/{name}.log", "w") as log:
+            process = subprocess.Popen(["ip", "netns", "exec", ns, PROGRAM, *words, "--run-dir",
+                                        f"{self.folder}/{ns}"], stdout=subprocess.DEVNULL, stderr=log)
+        self.processes.append(process)
+        return process
+
+    def ask(self, ns, *words):
+        done = subprocess.run(["ip", "netns", "exec", ns, PROGRAM, *words, "--run-dir", f"{self.folder}/{ns}"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        return done.returncode, done.stdout
+
+    def log(self, name):
+        if not os.path.exists(f"{self.folder}/{name}.log"):
+            return ""
+        with open(f"{self.folder}/{name}.log") as f:
+            return f.read()
+
+    def close(self):
+        for ns in ("prim", "back"):
+            pids = run("ip", "netns", "pids", ns).split()
+            for pid in pids:  # ours: nobody else lives in these namespaces
+                os.kill(int(pid), signal.SIGKILL)
+        for p in self.processes:
+            p.wait()
+        for ns in ("prim", "back", "wire"):
+            run("ip", "netns", "del", ns, check=False)
+        shutil.rmtree(self.folder)
+
+
+def one_failover(number):
+    hosts = Hosts()
+    try:
+        judge = Judge()
+        tokens = f"{hosts.folder}/tokens"
+        os.mkdir(tokens)
+        hosts.start("back", "receive", "receive", "--listen", f"unix:{hosts.folder}/link", "--arbiter",
+                    f"file:{tokens}")
+        judge.until("listener", lambda: os.path.exists(f"{hosts.folder}/link"))
+        primary = hosts.start("prim", "protect", "protect",
+                              f"sim:web1?mib=16&workload=web&dirty=300&seed={number}&nic=tap:tap0", "--to",
+                              f"unix:{hosts.folder}/link", "--interval", "40ms", "--timeout", "600ms", "--arbiter",
+                              f"file:{tokens}")
+
+        def is_protected():
+            assert primary.poll() is None, hosts.log("protect")
+            return hosts.ask("prim", "status", "web1", "--exit-code")[0] == 8
+
+        judge.until("protection", is_protected)
+        before = judge.frames
+        judge.until("output of a protected guest", lambda: judge.frames > before + 20 + 7 * (number % 5))
+        status, said = hosts.ask("prim", "netbuf", "list", "--json")
+        assert '"mode":"holding"' in said and '"process":"runs"' in said, said
+        primary.kill()
+        judge.until("frame of the activated guest", lambda: judge.boot == 2)
+        after = judge.newest
+        judge.until("progress of the activated guest", lambda: judge.newest > after + 30)
+        missing = [s for s in range(1, after) if s not in judge.chains]
+        assert not missing, f"never seen: {missing[:10]}"
+        status, said = hosts.ask("prim", "netbuf", "cleanup")
+        assert status == 2, said
+        assert hosts.ask("prim", "netbuf", "cleanup", "--drop")[0] == 0
+        judge.look()
+        return judge.frames
+    except AssertionError as why:
+        raise AssertionError(f"{why}\n{hosts.log('receive')}\n{hosts.log('protect')}") from None
+    finally:
+        hosts.close()
+
+
+def test_failovers_take_nothing_back_and_lose_nothing():
+    frames = sum(one_failover(i) for i in range(FAILOVERS))
+    return f"{FAILOVERS} failovers, {frames} frames judged"
+
+
+if __name__ == "__main__":
+    main(globals())
