@@ -250,6 +250,10 @@ check-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
 	    T='$(T)' bash tests/netvm/check.sh $(sort $(wildcard tests/net/test-*)) \
 	    $(filter %_test,$(NET_TOOLS))
 
+.PHONY: bench-net
+bench-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
+	bash tests/netvm/vm.sh run -- env BUILD=$(BUILD) python3 tests/net/bench.py
+
 .PHONY: bench bench-epoch bench-compress
 bench-epoch: $(PROGRAM) $(BENCHES)
 	BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator bash tests/bench/epoch.sh
