@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "checkpoint/guest_sim_check.h"
 #include "checkpoint/guest_sim_memory.h"
+#include "checkpoint/pagecopy.h"
 
 #define STACK_BYTES (256u << 10)
 
@@ -198,16 +199,19 @@ static int sim_dirty(struct guest *g, struct dirty *into, struct err *e)
 #endif
 
 #ifdef UNDER_TSAN
-__attribute__((no_sanitize("thread"), noinline)) static void copy_page(uint8_t *to,
-                                                                       const uint8_t *from)
+__attribute__((no_sanitize("thread"), noinline)) static void copy_pages(uint8_t *to,
+                                                                        const uint8_t *memory,
+                                                                        const uint64_t *pfns, size_t n)
 {
-    for (size_t i = 0; i < PAGE_BYTES; i++)
-        ((volatile uint8_t *)to)[i] = ((const volatile uint8_t *)from)[i];
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < PAGE_BYTES; k++)
+            ((volatile uint8_t *)to)[i * PAGE_BYTES + k] =
+                ((const volatile uint8_t *)memory)[pfns[i] * PAGE_BYTES + k];
 }
 #else
-static void copy_page(uint8_t *to, const uint8_t *from)
+static void copy_pages(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
 {
-    memcpy(to, from, PAGE_BYTES);
+    pagecopy(to, memory, pfns, n);
 }
 #endif
 
@@ -217,10 +221,9 @@ static int sim_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *to
     struct sim *s = sim_of(g);
 
     (void)e;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         must(pfns[i] < s->log.pages);
-        copy_page(to + i * PAGE_BYTES, s->memory + pfns[i] * PAGE_BYTES);
-    }
+    copy_pages(to, s->memory, pfns, n);
     memset(types, PAGE_TYPE_NORMAL, n);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* pagecopy — see pagecopy.h. SSE2 is in every x86-64; wider vectors where cpu.h finds them. */
 #include "checkpoint/pagecopy.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/attr.h"
@@ -95,7 +96,9 @@ void pagecopy_stream(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, s
 
 void pagecopy(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
 {
-    if (n >= PAGECOPY_STREAM_PAGES)
+    bool is_aligned = (uintptr_t)to % LINE == 0 && (uintptr_t)memory % LINE == 0;
+
+    if (is_aligned && n >= PAGECOPY_STREAM_PAGES)
         pagecopy_stream(to, memory, pfns, n);
     else
         pagecopy_cached(to, memory, pfns, n);
