@@ -35,6 +35,7 @@ struct libxc {
     uint8_t *chunk;          /* results of one PAGE_DATA_ENCODED */
     struct digest epoch_digest;
     uint64_t epoch;
+    uint64_t items_before;   /* the headers' place in the count of items */
     /* libxl: reads on behind CHECKPOINT until CHECKPOINT_END. NULL: nothing lies between. */
     int (*between)(struct reading *r, struct err *e);
 };
@@ -53,7 +54,7 @@ MUST_CHECK int libxc_reserved(struct libxc *l, const uint8_t *at, size_t n, cons
 typedef int libxc_handler(struct libxc *l, struct err *e);
 libxc_handler libxc_page_data, libxc_page_data_encoded;
 libxc_handler libxc_pv_info, libxc_p2m_frames, libxc_vcpu, libxc_shared_info, libxc_tsc, libxc_context,
-    libxc_params, libxc_policy;
+    libxc_params, libxc_policy, libxc_foreign;
 
 /* The rules that hold for the state that the stream ends with. */
 MUST_CHECK int libxc_complete(struct libxc *l, struct err *e);

@@ -221,6 +221,9 @@ static int epoch_end_read(struct libxc *l, struct err *e)
 
 static int image_begin_read(struct libxc *l, struct err *e)
 {
+    if (l->r->items != l->items_before + 1)
+        return libxc_refuse(l, e, "IMAGE_BEGIN is not the first record");
+    l->left = 0;
     return reading_image_begin(l->r, l->length, e);
 }
 
@@ -283,6 +286,7 @@ static const struct row rows[] = {
     ROW(HEARTBEAT, GUEST_ANY, nothing, false),
     ROW(CPU_INFO, GUEST_ANY, nothing, false),
     ROW(STATS, GUEST_ANY, nothing, false),
+    ROW(FOREIGN_STATE, GUEST_ANY, libxc_foreign, false),
 };
 
 static const struct row *row_of(uint32_t type)
@@ -401,6 +405,7 @@ int libxc_read(struct reading *r, int (*between)(struct reading *r, struct err *
     memset(l, 0, sizeof(*l));
     l->r = r;
     l->between = between;
+    l->items_before = r->items;
     l->entries = malloc(LIBXC_CONTENTS_MAX * sizeof(*l->entries));
     l->chunk = malloc((size_t)PAGES_CHUNK_MAX * PAGE_BYTES);
     rc = pagetable_open(&l->frames, e);

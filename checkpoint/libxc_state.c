@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
+#include "checkpoint/foreign.h"
 #include "checkpoint/guest.h"
+#include "checkpoint/libxl.h"
 #include "compress/codec.h"
 
 #define PV_INFO_BYTES      8u
@@ -91,6 +94,7 @@ int libxc_p2m_frames(struct libxc *l, struct err *e)
         return rc;
     l->now.has_static_end = true;
     start = load_u32(at);
+    piece.emulator = (uint32_t)start; /* ranges are blobs of their own */
     end = load_u32(at + 4);
     per_frame = PAGE_BYTES / l->now.guest_width;
     if (start > end)
@@ -233,6 +237,30 @@ int libxc_policy(struct libxc *l, struct err *e)
         return libxc_refuse(l, e, "length %" PRIu32 ", not a multiple of %" PRIu32 ", 1 or more",
                             l->length, each);
     return l->now.has_static_end ? 0 : blob(l, false, 0, e);
+}
+
+/* A blob of another framing or age, as our writer keeps it. Names nobody knows are skipped. */
+int libxc_foreign(struct libxc *l, struct err *e)
+{
+    struct stream_state state = { .type = STATE_FOREIGN };
+    const uint8_t *at;
+    int rc = libxc_body(l, 16, &at, e);
+
+    if (rc < 0)
+        return rc;
+    state.name = foreign_name(load_u32(at));
+    if (!state.name)
+        return 0;
+    if (strcmp(state.name, "EMULATOR_XENSTORE_DATA") == 0)
+        state.type = LIBXL_EMULATOR_XENSTORE_DATA;
+    else if (strcmp(state.name, "EMULATOR_CONTEXT") == 0)
+        state.type = LIBXL_EMULATOR_CONTEXT;
+    state.is_indexed = load_u32(at + 4) & 1;
+    state.index = load_u32(at + 8);
+    state.emulator = load_u32(at + 12);
+    state.total = l->left;
+    l->left = 0;
+    return reading_state_from_input(l->r, &state, e);
 }
 
 /* ---- at the end ---------------------------------------------------------------------------------- */

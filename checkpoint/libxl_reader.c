@@ -2,25 +2,14 @@
  * is committed by CHECKPOINT_END, not before. Lengths are bounded here, though libxl has no bound;
  * optional records are skipped, as the text says and libxl does not. */
 #include "checkpoint/libxc_inside.h"
+#include "checkpoint/libxl.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
-#define HEADER_BYTES      16u
-#define IDENT             UINT64_C(0x4c6962786c466d74) /* "LibxlFmt" */
-#define VERSION           2u
-#define OPTION_BIG_ENDIAN 1u
-#define OPTIONS_KNOWN     3u /* big-endian, made by the converter of legacy streams */
+#define OPTIONS_KNOWN  (LIBXL_OPTION_BIG_ENDIAN | LIBXL_OPTION_LEGACY)
 #define EMULATOR_BYTES    8u
 
-enum libxl_type {
-    LIBXL_END = 0,
-    LIBXL_LIBXC_CONTEXT = 1,
-    LIBXL_EMULATOR_XENSTORE_DATA = 2,
-    LIBXL_EMULATOR_CONTEXT = 3,
-    LIBXL_CHECKPOINT_END = 4,
-    LIBXL_CHECKPOINT_STATE = 5,
-};
 
 static const char *const names[] = { "END", "LIBXC_CONTEXT", "EMULATOR_XENSTORE_DATA", "EMULATOR_CONTEXT",
                                      "CHECKPOINT_END", "CHECKPOINT_STATE" };
@@ -35,16 +24,16 @@ static int header(struct reading *r, struct err *e)
     uint64_t offset = reading_offset(r);
     const uint8_t *at;
     uint32_t options;
-    int rc = reading_take(r, HEADER_BYTES, &at, e);
+    int rc = reading_take(r, LIBXL_HEADER_BYTES, &at, e);
 
     if (rc < 0)
         return rc;
-    if (load_be64(at) != IDENT)
+    if (load_be64(at) != LIBXL_IDENT)
         return reading_refuse(r, offset, e, "the ident is not LibxlFmt");
-    if (load_be32(at + 8) != VERSION)
+    if (load_be32(at + 8) != LIBXL_VERSION)
         return reading_refuse(r, offset + 8, e, "version %" PRIu32 ", not 2", load_be32(at + 8));
     options = load_be32(at + 12);
-    if (options & OPTION_BIG_ENDIAN)
+    if (options & LIBXL_OPTION_BIG_ENDIAN)
         return reading_refuse(r, offset + 12, e, "the stream is big-endian; only little-endian ones are read");
     if (r->wishes.strict && (options & ~OPTIONS_KNOWN))
         return reading_refuse(r, offset + 12, e, "reserved options 0x%08" PRIx32, options);

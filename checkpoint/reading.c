@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "checkpoint/guest.h"
+#include "checkpoint/libxl.h"
 #include "compress/codec.h"
 
-static const char xl_magic[32] = { "Xen saved domain, xl format\n \0 \r" };
+static const char xl_magic[XL_MAGIC_BYTES] = { XL_MAGIC };
 static const uint8_t libxc_magic[8] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 #define LIBXL_MAGIC "LibxlFmt"
 
@@ -237,12 +238,12 @@ int reading_commit(struct reading *r, struct err *e)
     if (r->is_held)
         return refusal_say(r, EPROTO, e);
     rc = r->to.ops->commit(r->to.self, r->checkpoints + 1, e);
-    if (rc < 0)
+    if (rc < 0 && rc != -ECANCELED)
         return rc;
     pagetable_commit(r->facts.table);
     unmapped_commit(&r->unmapped);
     r->checkpoints++;
-    return 0;
+    return rc;
 }
 
 int reading_drop(struct reading *r, struct err *e)
@@ -311,7 +312,7 @@ static const struct {
     [FRAMING_LEGACY] = { reader_legacy },
 };
 
-static int detect(struct reading *r, enum stream_framing *ret, struct err *e)
+int reading_detect(struct reading *r, enum stream_framing *ret, struct err *e)
 {
     const uint8_t *at;
     size_t left;
@@ -366,13 +367,15 @@ int reading_run(struct reading *r, struct stream_input *in, const struct stream_
     if ((rc = pagetable_open(&r->facts.table, e)) < 0)
         return rc;
     if (framing == FRAMING_AUTO)
-        rc = detect(r, &framing, e);
+        rc = reading_detect(r, &framing, e);
     r->facts.framing = framing;
     r->item.layer = framing;
     if (rc == 0)
         rc = readers[framing].read(r, e);
     if (rc == -ENODATA)
         rc = fail_over(r, e);
+    if (rc == -ECANCELED)
+        return r->to.ops->end(r->to.self, &r->facts, r->is_complete, e);
     if (rc == 0 && r->is_image && !r->is_image_ended)
         rc = reading_refuse(r, reading_offset(r), e, "the packed image ends without IMAGE_END");
     if (rc == 0)

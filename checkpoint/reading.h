@@ -86,7 +86,7 @@ struct stream_state {
     const char *name;
     bool is_indexed;
     uint32_t index;       /* the vcpu or device … */
-    uint32_t emulator;    /* … and the emulator id of EMULATOR_* */
+    uint32_t emulator;    /* … and the emulator id of EMULATOR_*, the start pfn of P2M_FRAMES */
     uint32_t type;        /* v3 (libxc or libxl) record that carries it; STATE_FOREIGN: none does */
     uint64_t total, at;
     const uint8_t *octets;
@@ -108,7 +108,7 @@ struct consumer_ops {
     /* The content that the page has now, uncommitted included (zeros: none), because deltas start
      * from it. -EOPNOTSUPP: this consumer keeps no pages. */
     int (*recall)(void *c, uint64_t pfn, uint8_t *page, struct err *e);
-    /* All so far is checkpoint n (1, 2, …). */
+    /* All so far is checkpoint n (1, 2, …). -ECANCELED: that is enough, read no further. */
     int (*commit)(void *c, uint64_t n, struct err *e);
     /* All since the last commit is void. */
     int (*drop)(void *c, struct err *e);
@@ -205,6 +205,9 @@ int reader_libxl(struct reading *r, struct err *e);  /* libxl_reader.c */
 int reader_xl(struct reading *r, struct err *e);     /* xl_reader.c */
 
 /* ---- for callers --------------------------------------------------------------------------------- */
+
+/* The framing that the first octets show; takes none of them. */
+MUST_CHECK int reading_detect(struct reading *r, enum stream_framing *ret, struct err *e);
 
 /* Reads the whole stream into the consumer. 0: accepted (r->facts, checkpoints, is_complete);
  * -EPROTO: refused (r->refusal; e says it in words, with record, type, offset and rule); other -errno:

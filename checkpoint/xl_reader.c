@@ -6,12 +6,8 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "checkpoint/libxl.h"
 
-#define MAGIC_BYTES       32u
-#define FIXED_BYTES       16u
-#define BYTE_ORDER_MARK   UINT32_C(0x01020304)
-#define FLAG_JSON         1u
-#define FLAG_LIBXL_STREAM 2u
 #define OPTIONAL_MAX      (16u << 20) /* octets; xl has no bound */
 
 static int config(struct reading *r, uint32_t bytes, bool is_json, struct err *e)
@@ -38,22 +34,22 @@ static int config(struct reading *r, uint32_t bytes, bool is_json, struct err *e
 
 int reader_xl(struct reading *r, struct err *e)
 {
-    static const char magic[MAGIC_BYTES] = { "Xen saved domain, xl format\n \0 \r" };
+    static const char magic[XL_MAGIC_BYTES] = { XL_MAGIC };
     uint64_t offset = reading_offset(r);
     uint32_t flags, optional;
     const uint8_t *at;
-    int rc = reading_take(r, MAGIC_BYTES, &at, e);
+    int rc = reading_take(r, XL_MAGIC_BYTES, &at, e);
 
     if (rc < 0)
         return rc;
-    if (memcmp(at, magic, MAGIC_BYTES) != 0)
+    if (memcmp(at, magic, XL_MAGIC_BYTES) != 0)
         return reading_refuse(r, offset, e, "the magic is not that of xl");
-    if ((rc = reading_take(r, FIXED_BYTES, &at, e)) < 0)
+    if ((rc = reading_take(r, XL_FIXED_BYTES, &at, e)) < 0)
         return rc;
-    if (load_u32(at) != BYTE_ORDER_MARK)
+    if (load_u32(at) != XL_BYTE_ORDER)
         return reading_refuse(r, offset + 32, e, "wrong byte order: 0x%08" PRIx32, load_u32(at));
     flags = load_u32(at + 4);
-    if (flags & ~(FLAG_JSON | FLAG_LIBXL_STREAM))
+    if (flags & ~(XL_FLAG_JSON | XL_FLAG_LIBXL_STREAM))
         return reading_refuse(r, offset + 36, e, "unknown mandatory flags 0x%08" PRIx32, flags);
     if (r->wishes.strict && load_u32(at + 8))
         return reading_refuse(r, offset + 40, e, "optional flags 0x%08" PRIx32 ", not 0", load_u32(at + 8));
@@ -61,7 +57,7 @@ int reader_xl(struct reading *r, struct err *e)
     if (optional > OPTIONAL_MAX)
         return reading_refuse(r, offset + 44, e, "%" PRIu32 " octets of optional data, the limit is %u",
                               optional, OPTIONAL_MAX);
-    if ((rc = config(r, optional, flags & FLAG_JSON, e)) < 0)
+    if ((rc = config(r, optional, flags & XL_FLAG_JSON, e)) < 0)
         return rc;
-    return flags & FLAG_LIBXL_STREAM ? reader_libxl(r, e) : reader_legacy(r, e);
+    return flags & XL_FLAG_LIBXL_STREAM ? reader_libxl(r, e) : reader_legacy(r, e);
 }
