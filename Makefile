@@ -205,7 +205,7 @@ demo: $(BUILD)/replicator
 	$(BUILD)/replicator demo $(DEMO_FLAGS)
 
 # Tests run in the root folder and find programs by these (T=word runs those whose name has it).
-RUN := CC='$(CC)' MAKE='$(MAKE)' BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator \
+RUN := CC='$(CC)' MAKE='$(MAKE)' LIBS='$(LIBS)' BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator \
        REPLICATOR_TEST=$(BUILD)/test/replicator T='$(T)' bash tests/tools/run-tests.sh
 
 .PHONY: check check-unit check-asan check-tsan check-sim check-fault check-e2e check-fuzz lint
