@@ -26,9 +26,10 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     .command = "bench",
     .rows = rows,
-    .words = "compress [TRACE]...: codecs over synthetic pages and traces of guests; copy: the copy that\n"
-             "a guest is paused for. A trace is records of 1 octet (1: has a prior version), 4096 octets\n"
-             "prior version, 4096 octets page. Compare ratios, not speeds: machines differ.\n",
+    .words = "compress [TRACE]...  codecs over synthetic pages and traces of guests\n"
+             "copy                 the copy that a guest is paused for\n\n"
+             "A trace is records of 1 octet (1: has a prior version), 4096 octets prior\n"
+             "version, 4096 octets page. Compare ratios, not speeds: machines differ.\n",
     .least = 1,
     .most = 24,
 };

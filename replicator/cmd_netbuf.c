@@ -35,8 +35,8 @@ static const struct usage usage = {
              "cleanup   gives back the interfaces of processes that are gone, of all domains\n"
              "          or of one; asks for --release or --drop where output was held\n"
              "selftest  what this kernel can hold, tried in a network namespace of its own\n\n"
-             "Release only what the backup has not taken over; when in doubt drop: networks lose\n"
-             "frames, but nobody may hear two guests.\n",
+             "Release only what the backup has not taken over. When in doubt, drop: networks\n"
+             "lose frames, but nobody may hear two guests.\n",
     .least = 1,
     .most = 2,
 };

@@ -19,7 +19,7 @@ static const struct {
 static int print_help(void)
 {
     printf("usage: replicator stream TOOL [ARGUMENT]...\n"
-           "Reads migration streams, save files and captures: libxc v2 and v3, libxl, xl, legacy.\n\n");
+           "Reads migration streams, save files, captures: libxc v2, v3, libxl, xl, legacy.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(tools); i++)
         printf("  %-8s %s\n           %s\n", tools[i].name, tools[i].synopsis, tools[i].summary);
     printf("\n\"-\" is standard input or output. Every tool has --help and --json.\n");
