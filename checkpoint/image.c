@@ -174,7 +174,7 @@ int image_sha256(struct image *i, char ret[SHA256_HEX_BYTES], struct err *e)
 
 /* ---- blobs --------------------------------------------------------------------------------------- */
 
-static int compare_states(const struct image_state *a, const struct image_state *b)
+int image_state_compare(const struct image_state *a, const struct image_state *b)
 {
     int order = strcmp(a->name, b->name);
 
@@ -193,7 +193,7 @@ static int state_put(struct image *i, struct err *e)
 
     while (low < high) {
         size_t middle = (low + high) / 2;
-        int order = compare_states(&i->open, &set->states[middle]);
+        int order = image_state_compare(&i->open, &set->states[middle]);
 
         if (order == 0) {
             set->states[middle] = i->open;

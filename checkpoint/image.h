@@ -65,6 +65,9 @@ MUST_CHECK int image_state_get(struct image *i, const struct image_state *s, uin
 /* SHA-256 of pages 0 to pages-1, one after the other. */
 MUST_CHECK int image_sha256(struct image *i, char ret[SHA256_HEX_BYTES], struct err *e);
 
+/* The order of the list: by name, emulator, index. */
+int image_state_compare(const struct image_state *a, const struct image_state *b);
+
 /* "X86_PV_VCPU_BASIC/3", "EMULATOR_CONTEXT/2/0" (emulator, index), "HVM_CONTEXT". */
 #define IMAGE_STATE_NAME_MAX 64u
 const char *image_state_name(const struct image_state *s, char ret[IMAGE_STATE_NAME_MAX]);

@@ -101,7 +101,9 @@ int writer_page(struct stream_writer *w, const struct stream_page *page, struct 
     /* An entry that brings no memory, at a pfn that no chunk can name, says nothing. */
     if (w->wishes.is_packed && page->pfn >= GUEST_PAGES_MAX)
         return 0;
-    if ((w->n == most || (w->wishes.is_packed && w->n > 0 && page->pfn <= w->pfns[w->n - 1])) &&
+    /* A second entry of a page goes into the next batch: in one, which is the later is open to taste. */
+    if ((w->n == most || (w->n > 0 && page->pfn == w->pfns[w->n - 1]) ||
+         (w->wishes.is_packed && w->n > 0 && page->pfn < w->pfns[w->n - 1])) &&
         (rc = writer_pages_flush(w, e)) < 0)
         return rc;
     w->pfns[w->n] = page->pfn;
