@@ -244,6 +244,28 @@ static int ioreq_server_tell(struct legacy *l, struct err *e)
     return rc;
 }
 
+/* 1: no octet comes behind the epoch. That is how old plain streams end, and how a checkpointed one
+ * breaks off between two epochs. */
+static int is_at_end(struct legacy *l, struct err *e)
+{
+    const uint8_t *at;
+    size_t left;
+    int rc = stream_input_peek(l->r->in, 1, &at, &left, e);
+
+    return rc < 0 ? rc : left == 0;
+}
+
+/* Old plain streams end without LAST_CHECKPOINT; consumers hear of it all the same. */
+static int plain_end_find(struct legacy *l, struct err *e)
+{
+    int rc = l->r->wishes.mode == MODE_PLAIN;
+
+    if (l->r->wishes.mode == MODE_AUTO && (rc = is_at_end(l, e)) < 0)
+        return rc;
+    l->is_last = rc > 0;
+    return l->is_last ? reading_note(l->r, NOTE_LAST_CHECKPOINT, e) : 0;
+}
+
 static int epoch(struct legacy *l, struct err *e)
 {
     bool is_pv = l->r->facts.guest == STREAM_GUEST_PV;
@@ -257,22 +279,13 @@ static int epoch(struct legacy *l, struct err *e)
     rc = reading_item(l->r, FRAMING_LEGACY, 0, is_pv ? "PV_TAIL" : "HVM_TAIL", 0, 0, e);
     if (rc == 0)
         rc = is_pv ? legacy_tail_pv(l, e) : legacy_tail_hvm(l, e);
+    if (rc == 0 && l->epoch == 1 && !l->is_last)
+        rc = plain_end_find(l, e);
     if (rc == 0)
         rc = reading_commit(l->r, e);
     l->is_compressed = l->compresses_later;
     l->epoch++;
     return rc;
-}
-
-/* 1: no octet comes behind the epoch. That is how old plain streams end, and how a checkpointed one
- * breaks off between two epochs. */
-static int is_at_end(struct legacy *l, struct err *e)
-{
-    const uint8_t *at;
-    size_t left;
-    int rc = stream_input_peek(l->r->in, 1, &at, &left, e);
-
-    return rc < 0 ? rc : left == 0;
 }
 
 static int epochs(struct legacy *l, struct err *e)
@@ -282,12 +295,12 @@ static int epochs(struct legacy *l, struct err *e)
     for (;;) {
         if ((rc = epoch(l, e)) < 0)
             return rc;
-        if (l->is_last || l->r->wishes.mode == MODE_PLAIN)
+        if (l->is_last)
             return 0;
         if ((rc = is_at_end(l, e)) < 0)
             return rc;
         if (rc > 0) {
-            l->r->is_complete = l->r->checkpoints == 1 && l->r->wishes.mode == MODE_AUTO;
+            l->r->is_complete = false;
             return 0;
         }
     }

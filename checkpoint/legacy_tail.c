@@ -172,6 +172,8 @@ static int record_to_the_end(struct legacy *l, struct err *e)
         return rc;
     if (bytes < 4 || memcmp(octets, "QEVM", 4) != 0)
         return legacy_refuse(l, e, "the device model's record does not start with QEVM");
+    if (!l->is_last && (rc = reading_note(l->r, NOTE_LAST_CHECKPOINT, e)) < 0)
+        return rc;
     l->is_last = true;
     state.total = state.bytes = bytes;
     state.octets = octets;

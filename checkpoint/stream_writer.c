@@ -137,6 +137,28 @@ static int image_end(struct stream_writer *w, struct err *e)
     return stream_output_put(w->out, body, sizeof(body), e);
 }
 
+/* ---- checkpoints ---------------------------------------------------------------------------------- */
+
+/* CHECKPOINT, and what belongs behind it. */
+static int checkpoint_put(struct stream_writer *w, struct err *e)
+{
+    bool is_framed = w->wishes.framing != FRAMING_LIBXC;
+    int rc = writer_record(w, RECORD_CHECKPOINT, NULL, 0, e);
+
+    if (rc == 0 && is_framed && (rc = writer_emulators_flush(w, e)) == 0)
+        rc = writer_record(w, LIBXL_CHECKPOINT_END, NULL, 0, e);
+    writer_late_forget(w);
+    w->is_checkpoint_due = false;
+    w->committed_at = w->out->offset;
+    return rc;
+}
+
+/* Something comes after a commit: it was a checkpoint, then, not the end of a plain stream. */
+static int go_on(struct stream_writer *w, struct err *e)
+{
+    return w->is_checkpoint_due ? checkpoint_put(w, e) : 0;
+}
+
 /* ---- the consumer -------------------------------------------------------------------------------- */
 
 #define W ((struct stream_writer *)c)
@@ -156,17 +178,23 @@ static int take_page(void *c, const struct stream_page *page, struct err *e)
 {
     int rc = W->memory.ops->page(W->memory.self, page, e);
 
+    if (rc == 0)
+        rc = go_on(W, e);
     return rc < 0 ? rc : writer_page(W, page, e);
 }
 
 static int take_state(void *c, const struct stream_state *piece, struct err *e)
 {
-    return writer_state(W, piece, e);
+    int rc = piece->at == 0 ? go_on(W, e) : 0;
+
+    return rc < 0 ? rc : writer_state(W, piece, e);
 }
 
 static int take_param(void *c, uint64_t index, uint64_t value, struct err *e)
 {
-    return writer_param(W, index, value, e);
+    int rc = go_on(W, e);
+
+    return rc < 0 ? rc : writer_param(W, index, value, e);
 }
 
 static int flush(struct stream_writer *w, struct err *e)
@@ -186,9 +214,11 @@ static int take_note(void *c, enum stream_note note, struct err *e)
 {
     int rc;
 
+    if (note == NOTE_LAST_CHECKPOINT && W->checkpoints == 0)
+        W->is_plain = true;
     if (note != NOTE_VERIFY)
         return 0; /* the end of static records is written when it is needed */
-    if ((rc = writer_headers(W, e)) < 0 || (rc = writer_static_end(W, e)) < 0 ||
+    if ((rc = go_on(W, e)) < 0 || (rc = writer_headers(W, e)) < 0 || (rc = writer_static_end(W, e)) < 0 ||
         (rc = writer_pages_flush(W, e)) < 0)
         return rc;
     return writer_record(W, RECORD_VERIFY, NULL, 0, e);
@@ -200,18 +230,17 @@ static int take_recall(void *c, uint64_t pfn, uint8_t *page, struct err *e)
                                : writer_recall(W, pfn, page, e);
 }
 
+/* A legacy stream commits also when it is plain: whether it is shows in what follows. */
 static int take_commit(void *c, uint64_t n, struct err *e)
 {
-    bool is_framed = W->wishes.framing != FRAMING_LIBXC;
     int rc = W->memory.ops->commit(W->memory.self, n, e);
 
-    if (rc < 0 || (rc = flush(W, e)) < 0 || (rc = writer_record(W, RECORD_CHECKPOINT, NULL, 0, e)) < 0)
+    if (rc < 0 || (rc = go_on(W, e)) < 0 || (rc = flush(W, e)) < 0)
         return rc;
-    if (is_framed && ((rc = writer_emulators_flush(W, e)) < 0 ||
-                      (rc = writer_record(W, LIBXL_CHECKPOINT_END, NULL, 0, e)) < 0))
-        return rc;
-    writer_late_forget(W);
     W->checkpoints++;
+    if (!W->facts.is_legacy)
+        return checkpoint_put(W, e);
+    W->is_checkpoint_due = true;
     W->committed_at = W->out->offset;
     return 0;
 }
@@ -222,7 +251,8 @@ static int take_drop(void *c, struct err *e)
 
     W->n = 0;
     W->params_n = 0;
-    writer_late_forget(W);
+    if (!W->is_checkpoint_due)
+        writer_late_forget(W);
     if (W->cache)
         pagecache_drop_after(W->cache, W->checkpoints);
     return rc < 0 ? rc : stream_output_cut(W->out, W->committed_at, e);
@@ -233,8 +263,10 @@ static int take_end(void *c, const struct stream_facts *facts, bool is_complete,
     bool is_framed = W->wishes.framing != FRAMING_LIBXC;
     int rc = W->memory.ops->end(W->memory.self, facts, is_complete, e);
 
-    if (rc == 0)
-        rc = flush(W, e);
+    if (rc == 0 && W->is_checkpoint_due && W->checkpoints > 1)
+        rc = checkpoint_put(W, e);
+    if (rc == 0 && !W->is_checkpoint_due)
+        rc = flush(W, e); /* else the commit has done that */
     if (rc == 0 && W->wishes.is_packed && !is_framed)
         rc = image_end(W, e);
     if (rc == 0)
