@@ -47,8 +47,8 @@ ERRORS   := $(if $(filter 1,$(WERROR)),-Werror)
 # ---------------------------------------------------------------- sources
 
 FOLDERS  := base compress checkpoint netbuf replicator
-SOURCES  := $(sort $(wildcard $(addsuffix /*.c,$(FOLDERS)) replicator/*/*.c))
-HEADERS  := $(sort $(wildcard $(addsuffix /*.h,$(FOLDERS)) replicator/*/*.h))
+SOURCES  := $(sort $(wildcard $(addsuffix /*.c,$(FOLDERS)) $(addsuffix /*/*.c,$(FOLDERS))))
+HEADERS  := $(sort $(wildcard $(addsuffix /*.h,$(FOLDERS)) $(addsuffix /*/*.h,$(FOLDERS))))
 MAIN     := $(filter replicator/main.c,$(SOURCES))
 PARTS    := $(filter-out $(MAIN),$(SOURCES))
 

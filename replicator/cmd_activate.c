@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "replicator/asking.h"
+#include "replicator/control/asking.h"
 #include "replicator/commands.h"
 #include "replicator/options.h"
 

@@ -11,7 +11,7 @@
 #include "replicator/commands.h"
 #include "replicator/netbuf_selftest.h"
 #include "replicator/options.h"
-#include "replicator/run_dir.h"
+#include "replicator/control/run_dir.h"
 
 #define OPTION(field) offsetof(struct chosen, field)
 

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "replicator/commands.h"
 #include "replicator/options.h"
-#include "replicator/primary_daemon.h"
+#include "replicator/daemon/primary_daemon.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,11 +8,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "replicator/acceptor.h"
+#include "replicator/daemon/acceptor.h"
 #include "replicator/commands.h"
 #include "replicator/fence/fence.h"
 #include "replicator/options.h"
-#include "replicator/reception.h"
+#include "replicator/daemon/reception.h"
 
 #define OPTION(field) offsetof(struct chosen, field)
 

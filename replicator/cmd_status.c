@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "replicator/asking.h"
+#include "replicator/control/asking.h"
 #include "replicator/commands.h"
 #include "replicator/options.h"
 #include "replicator/stats/status_words.h"

@@ -8,7 +8,7 @@
 #include "checkpoint/record.h"
 #include "checkpoint/stream.h"
 #include "compress/codec.h"
-#include "replicator/asking.h"
+#include "replicator/control/asking.h"
 #include "replicator/commands.h"
 #include "replicator/options.h"
 

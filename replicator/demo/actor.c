@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "replicator/run_dir.h"
+#include "replicator/control/run_dir.h"
 
 #define LOOK_AGAIN_NS (5 * NS_PER_MS)
 

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "checkpoint/frame.h"
+#include "checkpoint/sim/frame.h"
 
 #define OBSERVER_WINDOW      4096u /* payloads a vCPU that are remembered, by number */
 #define OBSERVER_SOURCES_MAX 8u

@@ -15,8 +15,8 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "checkpoint/frame.h"
-#include "checkpoint/guest_sim_spec.h"
+#include "checkpoint/sim/frame.h"
+#include "checkpoint/sim/guest_sim_spec.h"
 
 #define DOMAIN          "demo"
 #define PROGRAM         "/proc/self/exe" /* this one */

@@ -19,7 +19,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
-#include "checkpoint/guest_sim_spec.h"
+#include "checkpoint/sim/guest_sim_spec.h"
 #include "replicator/demo/actor.h"
 #include "replicator/demo/observer.h"
 

@@ -1,7 +1,7 @@
 /* control_fuzz — a line of the control socket: a request within its bounds, or a refusal in words. */
 #include <string.h>
 
-#include "replicator/control.h"
+#include "replicator/control/control.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t bytes);
 

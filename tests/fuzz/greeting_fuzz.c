@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "replicator/greeting.h"
+#include "replicator/daemon/greeting.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t bytes);
 

@@ -1,5 +1,5 @@
 /* guest_sim_state_fuzz — a simulated guest's state records from a peer: refused, or put back the same. */
-#include "checkpoint/guest_sim_state.h"
+#include "checkpoint/sim/guest_sim_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t bytes);
 

@@ -18,7 +18,7 @@ MAY_INCLUDE = {
     "replicator": {"base", "compress", "checkpoint", "netbuf"},
 }
 # The clock has one owner; the simulated guest's threads wait on a condition with a deadline.
-MAY_READ_CLOCK = re.compile(r"base/clock\.c|checkpoint/guest_sim\w*\.c")
+MAY_READ_CLOCK = re.compile(r"base/clock\.c|checkpoint/sim/guest_sim\w*\.c")
 CLOCK = re.compile(r"\b(clock_gettime|gettimeofday|time\s*\((NULL|0|&))")
 LEAF = ("base", "compress", "checkpoint", "netbuf")
 # proto/ decides and does nothing: no clock, no socket, no memory, no log.
@@ -155,7 +155,7 @@ PLANTED = [  # file, its text, what the complaint must contain (None: there must
     ("base/fine.c", '/* clock_gettime( */\nconst char *x = "exit(1) malloc(";\n', None),
     ("replicator/fine.c", '/* x */\n#include "base/log.h"\n#include "netbuf/netbuf.h"\n', None),
     ("base/edge.c", "/* x */\nint f(void)\n{\n" + "    f();\n" * 68 + "}\n", None),
-    ("checkpoint/guest_sim.c", "/* x */\nint f(void) { return clock_gettime(0, 0); }\n", None),
+    ("checkpoint/sim/guest_sim.c", "/* x */\nint f(void) { return clock_gettime(0, 0); }\n", None),
 ]
 
 

@@ -1,6 +1,6 @@
 /* control_test — whatever a client sends or fails to read, the daemon answers, refuses or drops it, and
  * never waits for it. */
-#include "replicator/control.h"
+#include "replicator/control/control.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "replicator/run_dir.h"
+#include "replicator/control/run_dir.h"
 
 struct world {
     struct control *control;

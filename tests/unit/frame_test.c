@@ -1,5 +1,5 @@
 /* frame_test — twins, and refusal of everything else. */
-#include "checkpoint/frame.h"
+#include "checkpoint/sim/frame.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "checkpoint/guest_sim.h"
+#include "checkpoint/sim/guest_sim.h"
 #include "compress/codec.h"
 
 static struct err e;

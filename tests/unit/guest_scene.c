@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "checkpoint/guest_sim_memory.h"
+#include "checkpoint/sim/guest_sim_memory.h"
 
 static struct err e;
 

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "checkpoint/guest_sim.h"
+#include "checkpoint/sim/guest_sim.h"
 
 struct guest *scene_open(const char *spec);
 void scene_resume(struct guest *g);

@@ -1,5 +1,5 @@
 /* guest_sim_check_test — memory that no single instant ever had is found, and the page is named. */
-#include "checkpoint/guest_sim_check.h"
+#include "checkpoint/sim/guest_sim_check.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "checkpoint/guest_sim.h"
-#include "checkpoint/guest_sim_memory.h"
+#include "checkpoint/sim/guest_sim.h"
+#include "checkpoint/sim/guest_sim_memory.h"
 #include "tests/unit/guest_scene.h"
 
 static struct err e;

@@ -1,5 +1,5 @@
 /* guest_sim_spec_test — the command line's words for a simulated guest. */
-#include "checkpoint/guest_sim_spec.h"
+#include "checkpoint/sim/guest_sim_spec.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* guest_sim_test — the simulated guest is deterministic, its log misses nothing, its pause stops all. */
-#include "checkpoint/guest_sim.h"
+#include "checkpoint/sim/guest_sim.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/rng.h"
-#include "checkpoint/guest_sim_memory.h"
+#include "checkpoint/sim/guest_sim_memory.h"
 #include "tests/unit/guest_scene.h"
 
 static struct err e;

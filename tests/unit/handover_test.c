@@ -1,5 +1,5 @@
 /* handover_test — a connection changes hands whole, or not at all and without leaking descriptors. */
-#include "replicator/handover.h"
+#include "replicator/daemon/handover.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* replica_sim_test — what was committed is what wakes up; nothing else does. */
-#include "checkpoint/replica_sim.h"
+#include "checkpoint/sim/replica_sim.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <sys/mman.h>
 
-#include "checkpoint/guest_sim.h"
+#include "checkpoint/sim/guest_sim.h"
 #include "checkpoint/record.h"
 #include "compress/codec.h"
 

@@ -1,5 +1,5 @@
 /* tap_test — a guest's words as Ethernet frames, and back. */
-#include "replicator/tap.h"
+#include "replicator/daemon/tap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

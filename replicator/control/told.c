@@ -1,0 +1,32 @@
+/* told — see told.h. */
+#include "replicator/control/told.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "replicator/stats/status_json.h"
+
+void told_object(struct told *t, json_t *event, bool is_epoch)
+{
+    if (t->to_stdout && !is_epoch) {
+        json_dumpf(event, stdout, CONTROL_FORMAT);
+        putchar('\n');
+        fflush(stdout);
+    }
+    if (t->control)
+        control_publish(t->control, event, is_epoch);
+    else
+        json_decref(event);
+}
+
+void told_say(struct told *t, int level, const char *text)
+{
+    json_t *event = status_json_event(level, text);
+    const char *reason = json_string_value(json_object_get(event, "reason"));
+
+    log_line((enum log_level)level, "%s", text);
+    if (reason && *reason)
+        snprintf(t->last_reason, sizeof(t->last_reason), "%s", reason);
+    told_object(t, event, false);
+}

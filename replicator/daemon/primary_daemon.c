@@ -1,0 +1,389 @@
+/* primary_daemon — see primary_daemon.h. Opened in order, closed in reverse; the loop in between. */
+#include "replicator/daemon/primary_daemon.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "checkpoint/sim/guest_sim.h"
+#include "checkpoint/pages.h"
+#include "netbuf/netbuf_none.h"
+#include "netbuf/netbuf_plug.h"
+#include "netbuf/netbuf_queue.h"
+#include "replicator/commands.h"
+#include "replicator/engine/primary_engine.h"
+#include "replicator/daemon/nic.h"
+#include "replicator/daemon/past.h"
+#include "replicator/stats/status_json.h"
+#include "replicator/control/told.h"
+
+#define STEPS_A_TURN     64u             /* of the engine, before anybody else is looked at */
+#define FENCE_TIMEOUT_NS (60 * NS_PER_S) /* STONITH devices take their time */
+#define WIRE_BYTES       (4u << 20)
+
+struct primary_daemon {
+    const struct primary_options *options;
+    struct guest_info about;
+    struct guest *guest;
+    struct netbuf *netbuf;
+    struct nic nic;
+    bool is_plugged;          /* the kernel holds the guest's output, not we */
+    uint64_t degraded_ns;     /* when its plug was first seen to be in trouble; 0: it is sound */
+    struct fence *fence;
+    struct primary_engine *engine;
+    struct loop loop;
+    struct told told;
+    struct primary_past past;
+    int lock_fd;
+    char past_path[RUN_PATH_MAX];
+    unsigned signals;         /* of those that end us */
+};
+
+/* ---- the engine's world ----------------------------------------------------------------------------- */
+
+static uint64_t world_now(UNUSED void *context)
+{
+    return clock_now_ns();
+}
+
+static int world_connect(void *context, struct link **ret, struct err *e)
+{
+    const struct primary_options *o = ((struct primary_daemon *)context)->options;
+
+    return link_connect(ret, o->to, o->timing.timeout_ns, e);
+}
+
+static int world_remember(void *context, uint64_t lineage, uint32_t term, struct err *e)
+{
+    struct primary_daemon *d = context;
+
+    d->past = (struct primary_past){ .lineage = lineage, .term = term, .armed = true };
+    return past_store(d->past_path, &d->past, e);
+}
+
+static void world_say(void *context, int level, const char *text)
+{
+    told_say(&((struct primary_daemon *)context)->told, level, text);
+}
+
+static void world_epoch_done(void *context)
+{
+    struct primary_daemon *d = context;
+    struct primary_status s;
+
+    if (!d->told.control || !control_has_followers(d->told.control, true))
+        return;
+    primary_engine_status(d->engine, &s);
+    told_object(&d->told, status_json_primary_epoch(&s, d->about.name), true);
+}
+
+/* ---- the control socket's world --------------------------------------------------------------------- */
+
+static void hold_times(const struct primary_daemon *d, struct histogram *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    if (!d->options->unsafe_netbuf && !d->is_plugged)
+        netbuf_queue_holds(d->netbuf, ret);
+}
+
+static json_t *control_status(void *context)
+{
+    const struct primary_daemon *d = context;
+    struct histogram hold;
+    struct primary_facts facts = {
+        .guest = &d->about,
+        .holds_output = d->netbuf->ops->holds,
+        .hold_ns = &hold,
+        .last_loss = d->told.last_reason,
+    };
+    struct primary_status s;
+
+    hold_times(d, &hold);
+    primary_engine_status(d->engine, &s);
+    return status_json_primary(&s, &facts);
+}
+
+static json_t *control_settle(void *context, UNUSED const struct control_request *r,
+                              UNUSED uint64_t since_ns)
+{
+    const struct primary_daemon *d = context;
+    struct primary_status s;
+
+    primary_engine_status(d->engine, &s);
+    if (!primary_engine_is_over(d->engine))
+        return NULL;
+    return s.state == P_FENCED ? control_refusal(EXIT_FAILED, "fenced: the other side owns the guest")
+                               : control_done("ended");
+}
+
+static json_t *control_ask(void *context, const struct control_request *r)
+{
+    struct primary_daemon *d = context;
+
+    if (r->op == CONTROL_ACTIVATE)
+        return control_done("primary"); /* it runs here already: asked twice is asked once */
+    if (r->op == CONTROL_CHECK)
+        return control_refusal(EXIT_UNIMPLEMENTED, "a guest is checked where it was activated");
+    primary_engine_stop(d->engine, DETACH_STOPPED);
+    return NULL;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------- */
+
+static int open_lock(struct primary_daemon *d, struct err *e)
+{
+    const struct primary_options *o = d->options;
+    struct guest_sim_spec spec;
+    pid_t holder = 0;
+    int rc = guest_sim_spec_parse(o->spec, &spec, e);
+
+    if (rc < 0 || (rc = run_dir_make(&o->run, e)) < 0 ||
+        (rc = run_dir_file(&o->run, RUN_PRIMARY, spec.name, "past", d->past_path, e)) < 0)
+        return rc;
+    rc = run_dir_lock(&o->run, RUN_PRIMARY, spec.name, &d->lock_fd, &holder, e);
+    if (rc == -EBUSY)
+        return err_set(e, EBUSY, "%s is protected already, by process %ld: look with "
+                       "replicator status %s", spec.name, (long)holder, spec.name);
+    return rc;
+}
+
+/* A guest on a TAP sends straight to it: the kernel holds what comes out of it. */
+static int open_plug(struct primary_daemon *d, const char *tap, struct err *e)
+{
+    const struct primary_options *o = d->options;
+    struct netbuf_plug_options plug = { .domain = d->about.name, .vifs = &tap, .count = 1,
+                                        .limit_bytes = o->netbuf_bytes };
+    char folder[RUN_PATH_MAX];
+    int rc = run_dir_netbuf(&o->run, folder, e);
+
+    plug.folder = folder;
+    memcpy(plug.uuid, d->about.uuid, sizeof(plug.uuid));
+    if (rc < 0 || (rc = netbuf_plug_open(&d->netbuf, &plug, e)) < 0)
+        return rc;
+    d->is_plugged = true;
+    guest_sim_connect(d->guest, (struct guest_nic){ nic_send, &d->nic });
+    return 0;
+}
+
+/* The guest's frames go through the netbuf to the NIC; nothing runs yet. */
+static int open_guest(struct primary_daemon *d, struct err *e)
+{
+    const struct primary_options *o = d->options;
+    struct netbuf_sink sink = { nic_send, &d->nic };
+    int rc = guest_sim_open(&d->guest, o->spec, e);
+
+    if (rc < 0 || (rc = nic_open(&d->nic, guest_sim_spec_of(d->guest)->nic, e)) < 0)
+        return rc;
+    d->guest->ops->info(d->guest, &d->about);
+    if (d->nic.is_tap && !o->unsafe_netbuf)
+        return open_plug(d, nic_tap_name(guest_sim_spec_of(d->guest)->nic), e);
+    rc = o->unsafe_netbuf ? netbuf_none_open(&d->netbuf, sink, e)
+                          : netbuf_queue_open(&d->netbuf, o->netbuf_bytes, sink, e);
+    if (rc < 0)
+        return rc;
+    guest_sim_connect(d->guest, (struct guest_nic){
+                                    o->unsafe_netbuf ? netbuf_none_push : netbuf_queue_push, d->netbuf });
+    return 0;
+}
+
+static const struct primary_world primary_world = {
+    .now = world_now,
+    .connect = world_connect,
+    .remember = world_remember,
+    .say = world_say,
+    .epoch_done = world_epoch_done,
+};
+
+static int open_engine(struct primary_daemon *d, struct primary_world *world, struct err *e)
+{
+    const struct primary_options *o = d->options;
+    struct primary_past past;
+    struct primary_parts parts = {
+        .guest = d->guest,
+        .netbuf = d->netbuf,
+        .world = world,
+        .timing = o->timing,
+        .epoch = { .buffer_pages = o->buffer_pages,
+                   .cache_bytes = o->cache_bytes,
+                   .allowed = { .delta = o->delta, .lz4 = o->lz4 } },
+        .lineage = rng_system_seed() | 1, /* never 0 */
+        .past = &past,
+        .wire_bytes = WIRE_BYTES,
+    };
+    int rc = fence_open(&d->fence, o->arbiter, FENCE_TIMEOUT_NS, e);
+
+    *world = primary_world;
+    world->context = d;
+    if (rc < 0 || (rc = past_load(d->past_path, &past, e)) < 0)
+        return rc;
+    parts.fence = d->fence;
+    d->past = past;
+    /* An earlier process may have been replaced by the backup: nothing leaves until the token says. */
+    if (past.armed && !d->fence->ops->primary_owns)
+        rc = d->netbuf->ops->mark(d->netbuf, 0, e);
+    return rc < 0 ? rc : primary_engine_open(&d->engine, &parts, e);
+}
+
+static int open_control(struct primary_daemon *d, struct err *e)
+{
+    const struct control_world world = { d, control_status, control_ask, control_settle };
+    char path[RUN_PATH_MAX];
+    int rc = run_dir_file(&d->options->run, RUN_PRIMARY, d->about.name, "sock", path, e);
+
+    return rc < 0 ? rc : control_open(&d->told.control, path, &world, e);
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------- */
+
+static void take_signals(struct primary_daemon *d)
+{
+    for (int s; (s = loop_signal(&d->loop)) != 0;)
+        if (s == SIGTERM || s == SIGINT) {
+            if (d->signals++ == 0)
+                primary_engine_stop(d->engine, DETACH_STOPPED);
+        }
+}
+
+static bool work(struct primary_daemon *d)
+{
+    for (unsigned i = 0; i < STEPS_A_TURN; i++)
+        if (primary_engine_is_over(d->engine) || !primary_engine_step(d->engine))
+            return false;
+    return true;
+}
+
+static void watch_engine(struct primary_daemon *d)
+{
+    struct engine_fds fds;
+
+    primary_engine_fds(d->engine, &fds);
+    loop_watch(&d->loop, fds.receive, POLLIN);
+    loop_watch(&d->loop, fds.wants_send ? fds.send : -1, POLLOUT);
+    loop_watch(&d->loop, fds.fence, POLLIN);
+    loop_watch(&d->loop, fds.guest, POLLIN);
+}
+
+/* Trouble with an interface is said when it begins and when it is over. The next mark fails with it. */
+static void watch_plug(struct primary_daemon *d)
+{
+    struct err e;
+    int rc = netbuf_plug_watch(d->netbuf, &e);
+
+    if (rc < 0 && d->degraded_ns == 0) {
+        d->degraded_ns = clock_now_ns();
+        log_warning("%s: degraded: %s", d->about.name, e.text);
+    } else if (rc == 0 && d->degraded_ns != 0) {
+        d->degraded_ns = 0;
+        log_notice("%s: its output is held again", d->about.name);
+    }
+}
+
+static void turn(struct primary_daemon *d)
+{
+    bool is_busy = work(d);
+    unsigned nic, plug;
+
+    loop_begin(&d->loop);
+    nic = loop_watch(&d->loop, d->nic.fd, POLLIN);
+    plug = loop_watch(&d->loop, d->is_plugged ? netbuf_plug_fd(d->netbuf) : -1, POLLIN);
+    control_watch(d->told.control, &d->loop);
+    watch_engine(d);
+    loop_wait(&d->loop,
+              is_busy || primary_engine_is_over(d->engine) ? 0 : primary_engine_deadline(d->engine));
+    take_signals(d);
+    if (loop_ready(&d->loop, nic))
+        nic_receive(&d->nic, d->guest);
+    if (loop_ready(&d->loop, plug) || d->degraded_ns != 0)
+        watch_plug(d);
+    control_serve(d->told.control, &d->loop, clock_now_ns());
+}
+
+/* What it came to; the exit code. */
+static int finish(struct primary_daemon *d)
+{
+    struct primary_status s;
+    char text[RUN_PATH_MAX + 256];
+
+    primary_engine_status(d->engine, &s);
+    if (d->signals > 1) {
+        log_warning("%s: ended at once by a second signal; the backup was not told", d->about.name);
+        return EXIT_FAILED;
+    }
+    if (s.state == P_FENCED) {
+        snprintf(text, sizeof(text), "event=ended domain=%s role=primary exit=1 reason=\"fenced: the "
+                 "other side owns the guest (for another one here: end it there, remove %s)\"",
+                 d->about.name, d->past_path);
+        told_say(&d->told, LOG_LEVEL_ERR, text);
+        return EXIT_FAILED;
+    }
+    past_forget(d->past_path);
+    snprintf(text, sizeof(text), "event=ended domain=%s role=primary exit=0 reason=\"%s\"", d->about.name,
+             detach_reason_words(s.end_reason));
+    told_say(&d->told, LOG_LEVEL_NOTICE, text);
+    return EXIT_OK;
+}
+
+static int open_all(struct primary_daemon *d, struct primary_world *world, struct err *e)
+{
+    int rc;
+
+    if ((rc = open_lock(d, e)) < 0 || (rc = open_guest(d, e)) < 0 || (rc = open_engine(d, world, e)) < 0 ||
+        (rc = loop_open(&d->loop, e)) < 0 || (rc = open_control(d, e)) < 0)
+        return rc;
+    return d->guest->ops->resume(d->guest, e);
+}
+
+/* The engine first: it never opens the plug, and the guest must not outlive what holds its output. */
+static void close_all(struct primary_daemon *d)
+{
+    control_close(d->told.control);
+    primary_engine_close(d->engine);
+    if (d->guest)
+        d->guest->ops->close(d->guest);
+    if (d->netbuf)
+        d->netbuf->ops->close(d->netbuf);
+    if (d->fence)
+        d->fence->ops->close(d->fence);
+    nic_close(&d->nic);
+    loop_close(&d->loop);
+    auto_close(&d->lock_fd);
+}
+
+static int exit_code_of(int rc)
+{
+    return rc == -EINVAL || rc == -ERANGE ? EXIT_USAGE : rc == -EACCES || rc == -EPERM ? EXIT_PERMISSION
+                                                                                     : EXIT_FAILED;
+}
+
+int primary_daemon_run(const struct primary_options *o)
+{
+    struct primary_daemon d = { .options = o, .lock_fd = -1, .nic = { -1 }, .loop = { .signal_fd = -1 } };
+    struct primary_world world;
+    struct err e;
+    int rc;
+
+    d.told.to_stdout = o->json;
+    log_open("protect", LOG_LEVEL_INFO);
+    rc = open_all(&d, &world, &e);
+    if (rc < 0) {
+        log_err("%s", e.text);
+        rc = exit_code_of(rc);
+    } else {
+        if (o->unsafe_netbuf)
+            log_warning("%s: --unsafe no-netbuf: output is not held, a failover may take words back",
+                        d.about.name);
+        told_object(&d.told, json_pack("{s:i, s:s, s:o}", "schema", 1, "event", "hello", "status",
+                                       control_status(&d)), false);
+        while (!primary_engine_is_over(d.engine) && d.signals < 2)
+            turn(&d);
+        rc = finish(&d);
+        control_settle_all(d.told.control, &d.loop, clock_now_ns());
+    }
+    close_all(&d);
+    return rc;
+}
