@@ -166,7 +166,7 @@ static int chunk_decode(struct libxc *l, struct pages_reader *chunk, const uint8
             rc = decode(l, &entry, l->chunk + (size_t)to->n * PAGE_BYTES, &page->content, &is_known, e);
             if (rc < 0)
                 return rc;
-            if (page->content == entry.payload)
+            if (page->content == entry.payload && !chunk->is_packed)
                 page->offset = body_offset + (uint64_t)(entry.payload - body);
             digest_add(&digest, page->content, PAGE_BYTES);
         }

@@ -4,12 +4,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
 #include "checkpoint/guest.h"
+#include "compress/lz4_block.h"
 
-#define CHUNK_FIXED_BYTES  24u
 #define PLAIN_FIXED_BYTES  8u
 #define PLAIN_ENTRY_BYTES  8u
 #define ENTRY_INDEX_MAX    (VARINT_BYTES_MAX + 1u + 3u)
@@ -160,16 +161,17 @@ int pages_encode(struct sink *out, const struct pages_source *from, const struct
     uint64_t digest;
 
     source_check(from);
+    must((rules->batch & PAGES_PACKED) == 0);
     if (out->left < record_wire_bytes(PAGES_BODY_MAX))
         return -ENOBUFS;
     body = out->at + RECORD_HEADER_BYTES;
-    index = (struct sink){ body + CHUNK_FIXED_BYTES, index_room };
+    index = (struct sink){ body + PAGES_FIXED_BYTES, index_room };
     payloads = (struct sink){ index.at + index_room, from->n * PAGE_BYTES };
     digest = encode_all(from, rules, cache, &index, &payloads, tally);
     index_bytes = index_room - index.left;
     payload_bytes = from->n * PAGE_BYTES - payloads.left;
-    memmove(index.at, body + CHUNK_FIXED_BYTES + index_room, payload_bytes);
-    body_bytes = CHUNK_FIXED_BYTES + index_bytes + payload_bytes;
+    memmove(index.at, body + PAGES_FIXED_BYTES + index_room, payload_bytes);
+    body_bytes = PAGES_FIXED_BYTES + index_bytes + payload_bytes;
 
     must(sink_room(out, record_wire_bytes(body_bytes), &record) == 0);
     store_u32(record, RECORD_PAGE_DATA_ENCODED);
@@ -216,21 +218,48 @@ int pages_put_plain(struct sink *out, const struct pages_source *from, struct pa
 
 /* ---- decoding ------------------------------------------------------------------------------------ */
 
+/* Where packed chunks of this thread are unpacked, from the first one on. A pointer, because a megabyte
+ * of thread-local storage would be taken off every thread's stack. */
+static _Thread_local uint8_t *unpacked;
+
+/* Replaces the packed index and payloads in *body. The counts are from outside. */
+static int unpack(struct view *body, uint32_t index_bytes, uint32_t payload_bytes, struct err *e)
+{
+    size_t bytes;
+
+    if (index_bytes > PAGES_BODY_MAX || payload_bytes > PAGES_BODY_MAX - index_bytes)
+        return err_set(e, EPROTO, "PAGE_DATA_ENCODED: packed from %" PRIu32 " and %" PRIu32 " octets",
+                       index_bytes, payload_bytes);
+    bytes = (size_t)index_bytes + payload_bytes;
+    if (body->left >= bytes)
+        return err_set(e, EPROTO, "PAGE_DATA_ENCODED: packed, but no shorter");
+    if (!unpacked && !(unpacked = malloc(PAGES_BODY_MAX)))
+        return err_set(e, ENOMEM, "no memory to unpack a chunk of pages");
+    if (!lz4_block_unpack(body->at, body->left, unpacked, bytes))
+        return err_set(e, EPROTO, "PAGE_DATA_ENCODED: %zu octets do not unpack to %zu", body->left, bytes);
+    *body = (struct view){ unpacked, bytes };
+    return 0;
+}
+
 static int open_encoded(struct pages_reader *r, struct view body, struct err *e)
 {
     const uint8_t *fixed, *index;
     uint32_t index_bytes, payload_bytes;
+    int rc;
 
-    if (view_take(&body, CHUNK_FIXED_BYTES, &fixed) < 0)
+    if (view_take(&body, PAGES_FIXED_BYTES, &fixed) < 0)
         return err_set(e, EPROTO, "PAGE_DATA_ENCODED is shorter than its fixed part");
     r->count = load_u32(fixed);
-    r->batch = load_u32(fixed + 4);
+    r->batch = load_u32(fixed + 4) & ~PAGES_PACKED;
+    r->is_packed = (load_u32(fixed + 4) & PAGES_PACKED) != 0;
     r->digest = load_u64(fixed + 8);
     r->has_digest = true;
     index_bytes = load_u32(fixed + 16);
     payload_bytes = load_u32(fixed + 20);
     if (r->count == 0 || r->count > PAGES_CHUNK_MAX)
         return err_set(e, EPROTO, "PAGE_DATA_ENCODED of %" PRIu32 " pages", r->count);
+    if (r->is_packed && (rc = unpack(&body, index_bytes, payload_bytes, e)) < 0)
+        return rc;
     if (index_bytes < r->count * ENTRY_INDEX_LEAST || index_bytes > r->count * ENTRY_INDEX_MAX ||
         view_take(&body, index_bytes, &index) < 0)
         return err_set(e, EPROTO, "PAGE_DATA_ENCODED of %" PRIu32 " pages: index of %" PRIu32 " octets",

@@ -6,6 +6,9 @@
  *                       · varint (payload octets << 3 | codec)
  *   payloads: one after the other, in index order
  *
+ * With PAGES_PACKED set in batch, index and payloads are one LZ4 block that is shorter than they are;
+ * both counts of octets are those of the unpacked form.
+ *
  * A pfn step is the distance from the previous pfn of the chunk minus 1 (first: the pfn itself), so
  * pfns ascend strictly within a chunk. Types without content (0xd–0xf) have codec raw and 0 octets.
  * The digest is XXH3-64 over the resulting pages in order (contents only, those that have content):
@@ -22,6 +25,9 @@
 #include "checkpoint/record.h"
 #include "compress/codec.h"
 #include "compress/pagecache.h"
+
+#define PAGES_FIXED_BYTES 24u
+#define PAGES_PACKED      0x80000000u /* in batch */
 
 /* ---- encoding ------------------------------------------------------------------------------------ */
 
@@ -70,6 +76,7 @@ struct pages_reader {
     uint32_t count, batch; /* batch 0 for PAGE_DATA */
     uint64_t digest;
     bool has_digest;       /* false for PAGE_DATA */
+    bool is_packed;        /* entries don't point into the record */
     /* private */
     struct view index, payloads;
     uint64_t next_pfn;
@@ -77,7 +84,9 @@ struct pages_reader {
     uint32_t left;
 };
 
-/* Opens a chunk (either record type): checks the fixed part. Every pfn must be below pages_limit. -EPROTO with the rule. */
+/* Opens a chunk (either record type): checks the fixed part. Every pfn must be below pages_limit. -EPROTO
+ * with the rule. Entries of a packed chunk point into memory of this thread that its next pages_open()
+ * writes. */
 MUST_CHECK int pages_open(struct pages_reader *r, const struct record *from, uint64_t pages_limit,
                           struct err *e);
 

@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/rng.h"
+#include "checkpoint/pages_pack.h"
 
 #define RECORD_ROOM ((size_t)RECORD_HEADER_BYTES + PAGES_BODY_MAX + 8)
 #define LIMIT       UINT64_C(4096) /* pages of the guest in tests of single chunks */
@@ -30,12 +31,16 @@ static struct record take(size_t bytes)
     return got;
 }
 
+static struct pages_packer *packer; /* of records that are packed besides */
+
 static struct record encode(const struct pages_source *from, const struct pages_rules *rules,
                             struct pagecache *cache, struct pages_tally *tally)
 {
     struct sink out = { wire, sizeof(wire) };
 
     assert_int_equal(pages_encode(&out, from, rules, cache, tally), 0);
+    if (packer)
+        pages_pack(packer, true, wire, &out, tally);
     return take(sizeof(wire) - out.left);
 }
 
@@ -196,8 +201,13 @@ static void backup_holds_every_committed_page_though_epochs_are_lost(void **stat
         w.guest = calloc(GUEST_PAGES, PAGE_BYTES);
         w.backup = calloc(GUEST_PAGES, PAGE_BYTES);
         w.staged = calloc(GUEST_PAGES, PAGE_BYTES);
-        for (int i = 0; i < 40; i++)
+        for (int i = 0; i < 40; i++) {
+            struct pages_packer own = { .packing = PAGES_PACK_ON };
+
+            packer = i % 2 ? &own : NULL;
             one_epoch(&w);
+        }
+        packer = NULL;
         for (size_t id = 0; id < CODEC_COUNT; id++)
             assert_true(w.tally.by_codec[id] > 0);
         assert_true(w.tally.wire_bytes < w.tally.raw_bytes);
