@@ -8,6 +8,12 @@ build=${BUILD:-build}
 log=$build/logs/netvm/check.log
 mkdir -p "$build/logs/netvm"
 passed=0 failed=0 skipped=0
+# What a test may be told from outside; emulation needs patience.
+TEST_TIMEOUT=${TEST_TIMEOUT:-1800}
+told=()
+for name in TEST_TIMEOUT ONLY SEED SEQUENCES FAILOVERS; do
+    [ -z "${!name:-}" ] || told+=("$name=${!name}")
+done
 
 count() # the lines of tests in the log
 {
@@ -52,11 +58,21 @@ TOTALS='' bash tests/tools/run-tests.sh net tests/netvm/selftest.sh 2>&1 | tee "
 count
 [ ${#chosen[@]} -gt 0 ] || result
 
+# The tests see the tree as it is now: a build at the same time replaces files under their feet.
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+mkdir -p "$tree/$build/test"
+cp -r tests "$tree/" && cp -r "$build/tests" "$build/replicator" "$tree/$build/" &&
+    cp "$build/test/replicator" "$tree/$build/test/" || {
+    failed=$((failed + 1))
+    echo "FAIL  net: not everything is built that the tests need"
+    result
+}
+
 # An image or a QEMU that is here now and fails is a failure, whatever its exit status.
-NETVM_TIMEOUT=${NETVM_TIMEOUT:-1800} bash tests/netvm/vm.sh run -- env BUILD="$build" \
-    REPLICATOR="${REPLICATOR:-$build/replicator}" \
-    REPLICATOR_TEST="${REPLICATOR_TEST:-$build/test/replicator}" \
-    TEST_TIMEOUT="${TEST_TIMEOUT:-600}" \
+NETVM_TREE=$tree NETVM_TIMEOUT=${NETVM_TIMEOUT:-3600} bash tests/netvm/vm.sh run -- \
+    env BUILD="$build" REPLICATOR="$build/replicator" REPLICATOR_TEST="$build/test/replicator" \
+    "${told[@]}" \
     bash tests/tools/run-tests.sh net "${chosen[@]}" 2>&1 | tee "$log" |
     grep -v --line-buffered -E "$total"
 status=${PIPESTATUS[0]}

@@ -9,6 +9,7 @@
 # Exit 77: no QEMU, or no image, with the reason. 124: NETVM_TIMEOUT seconds (900) were not enough.
 # 125: the machine died before the command ended. Else the command's own status.
 #   NETVM_CPUS, NETVM_MEMORY (2, 1G)   NETVM_KERNEL_ARGS   more words for the kernel
+#   NETVM_TREE   another folder to be /repo
 set -u
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 logs=$tree/${BUILD:-build}/logs/netvm
@@ -29,7 +30,7 @@ qemu_args() # MODE MARK: fills `qemu`
         -m "${NETVM_MEMORY:-1G}" -display none -vga none -nodefaults -no-user-config -no-reboot
         -kernel "$image/vmlinux" -initrd "$image/initrd"
         -append "$(echo $kernel_args) netvm_mode=$1 netvm_mark=$2"
-        -virtfs "local,path=$tree,mount_tag=tree,security_model=none,readonly=on,multidevs=remap"
+        -virtfs "local,path=${NETVM_TREE:-$tree},mount_tag=tree,security_model=none,readonly=on,multidevs=remap"
         -device virtio-rng-pci)
 }
 
