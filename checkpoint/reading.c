@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "checkpoint/guest.h"
+#include "checkpoint/record.h"
 #include "checkpoint/libxl.h"
 #include "compress/codec.h"
 
@@ -88,7 +89,7 @@ int reading_take(struct reading *r, size_t n, const uint8_t **ret, struct err *e
         return rc;
     if (r->tap)
         digest_add(r->tap, *ret, n);
-    if (r->is_image)
+    if (r->may_be_image)
         digest_add(&r->image, *ret, n);
     stream_input_consume(r->in, n);
     return 0;
@@ -131,6 +132,8 @@ int reading_item(struct reading *r, enum stream_framing layer, uint32_t type, co
 {
     r->item = (struct stream_item){ .number = ++r->items, .offset = reading_offset(r) - back,
                                     .layer = layer, .type = type, .bytes = bytes, .name = name };
+    if (layer == FRAMING_LIBXC && type != RECORD_IMAGE_BEGIN && !r->is_image)
+        r->may_be_image = false;
     return r->to.ops->item(r->to.self, &r->item, e);
 }
 
@@ -254,8 +257,8 @@ int reading_drop(struct reading *r, struct err *e)
     return r->to.ops->drop(r->to.self, e);
 }
 
-/* Whether there is an image is known when its first libxc record comes; what came before is the octets
- * of the headers, which the input still has. */
+/* Whether there is an image is known when the first libxc record comes; until then every octet is taken
+ * into the digest, because headers and configuration are part of the image. */
 int reading_image_begin(struct reading *r, uint64_t bytes, struct err *e)
 {
     const uint8_t *at;
@@ -272,8 +275,6 @@ int reading_image_begin(struct reading *r, uint64_t bytes, struct err *e)
     if (reserved != 0)
         return reading_refuse(r, reading_offset(r), e, "IMAGE_BEGIN's reserved field is not zero");
     r->is_image = true;
-    r->image_from = reading_offset(r);
-    digest_begin(&r->image);
     return 0;
 }
 
@@ -288,10 +289,10 @@ int reading_image_end(struct reading *r, uint64_t bytes, struct err *e)
                               " octets, not %u", bytes, IMAGE_END_BYTES);
     if ((rc = reading_take(r, IMAGE_END_BYTES, &at, e)) < 0)
         return rc;
-    if (load_u64(at) != offset - r->image_from || load_u64(at + 8) != digest)
+    if (load_u64(at) != offset || load_u64(at + 8) != digest)
         return reading_refuse(r, offset, e, "the image is damaged: digest 0x%016" PRIx64 " of %" PRIu64
                               " octets, said to be 0x%016" PRIx64 " of %" PRIu64, digest,
-                              offset - r->image_from, load_u64(at + 8), load_u64(at));
+                              offset, load_u64(at + 8), load_u64(at));
     r->is_image_ended = true;
     return 0;
 }
@@ -364,6 +365,8 @@ int reading_run(struct reading *r, struct stream_input *in, const struct stream_
 
     *r = (struct reading){ .in = in, .wishes = *w, .to = to, .is_complete = true };
     r->item.name = "header";
+    r->may_be_image = true;
+    digest_begin(&r->image);
     if ((rc = pagetable_open(&r->facts.table, e)) < 0)
         return rc;
     if (framing == FRAMING_AUTO)

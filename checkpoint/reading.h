@@ -143,9 +143,8 @@ struct reading {
     struct stream_refusal refusal;
     struct unmapped unmapped; /* pages that are freed when all is done */
     struct digest *tap;    /* takes in every octet that is taken, for a reader; NULL: none */
-    bool is_image, is_image_ended;
-    uint64_t image_from;
-    struct digest image;   /* of every octet from there on */
+    bool may_be_image, is_image, is_image_ended;
+    struct digest image;   /* of every octet from the first on, while it may be one */
 };
 
 /* ---- for readers --------------------------------------------------------------------------------- */
@@ -187,8 +186,8 @@ MUST_CHECK int reading_commit(struct reading *r, struct err *e);
 MUST_CHECK int reading_drop(struct reading *r, struct err *e);
 
 /* A packed image opens with IMAGE_BEGIN as its first libxc record (body of 8 octets, reserved) and
- * closes with IMAGE_END before the outermost END: u64 octets, u64 XXH3-64 of all octets between the
- * two bodies. Both functions take the body. */
+ * closes with IMAGE_END before the outermost END: u64 octets, u64 XXH3-64 of all octets from the first
+ * one on, headers and configuration too, up to IMAGE_END's body. Both functions take the body. */
 #define IMAGE_BEGIN_BYTES 8u
 #define IMAGE_END_BYTES   16u
 MUST_CHECK int reading_image_begin(struct reading *r, uint64_t bytes, struct err *e);

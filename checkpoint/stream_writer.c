@@ -118,7 +118,6 @@ int writer_headers(struct stream_writer *w, struct err *e)
         rc = libxc_headers(w, e);
     if (rc == 0 && w->wishes.is_packed)
         rc = writer_record(w, RECORD_IMAGE_BEGIN, zeros, sizeof(zeros), e);
-    w->image_from = w->out->offset;
     if (rc == 0 && w->wishes.framing != FRAMING_XL && w->wishes.has_extras)
         rc = writer_config_extra(w, e);
     return rc;
@@ -130,9 +129,9 @@ static int image_end(struct stream_writer *w, struct err *e)
     uint64_t digest = 0;
     int rc = writer_record_open(w, RECORD_IMAGE_END, sizeof(body), e);
 
-    if (rc < 0 || (rc = stream_output_digest(w->out, w->image_from, &digest, e)) < 0)
+    if (rc < 0 || (rc = stream_output_digest(w->out, 0, &digest, e)) < 0)
         return rc;
-    store_u64(body, w->out->offset - w->image_from);
+    store_u64(body, w->out->offset);
     store_u64(body + 8, digest);
     return stream_output_put(w->out, body, sizeof(body), e);
 }

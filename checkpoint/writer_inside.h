@@ -26,7 +26,6 @@ struct stream_writer {
     bool has_headers, has_static_end;
     bool is_checkpoint_due;     /* committed, but perhaps the stream ends here: see take_commit */
     uint64_t committed_at;      /* offset behind the last commit */
-    uint64_t image_from;        /* offset behind IMAGE_BEGIN; 0: not packed */
     uint64_t checkpoints, left_out;
     bool is_plain;              /* the only epoch of a legacy stream: no CHECKPOINT */
     enum blob_way way;          /* of the blob at hand */
