@@ -10,7 +10,7 @@
 #define OPTION(field) offsetof(struct chosen, field)
 
 struct chosen {
-    const char *to, *arbiter, *compression, *unsafe, *run_dir;
+    const char *to, *arbiter, *compression, *lz4, *unsafe, *run_dir;
     uint64_t interval_ns, heartbeat_ns, timeout_ns, buffer_pages, cache_bytes, netbuf_bytes;
     bool json;
 };
@@ -33,6 +33,8 @@ static const struct option_row rows[] = {
     { "page-cache", "SIZE", "of prior versions, for deltas (64M)", option_size, OPTION(cache_bytes),
       { 0, UINT64_C(1) << 40 } },
     { "compression", "HOW", "auto, delta, xor-rle or none (auto)", option_text, OPTION(compression), { 0, 0 } },
+    { "lz4", "HOW", "over chunks of pages besides: on, off, or auto:\nwhile the link is behind, and it pays (auto)",
+      option_text, OPTION(lz4), { 0, 0 } },
     { "netbuf-limit", "SIZE", "of output held back (16M)", option_size, OPTION(netbuf_bytes),
       { 1u << 20, UINT64_C(1) << 32 } },
     { "unsafe", "WHAT", "no-netbuf: let output out before its commit", option_text, OPTION(unsafe),
@@ -74,7 +76,14 @@ static int judge(struct chosen *c, struct primary_options *o)
         o->delta = CODEC_BY_XOR_RLE;
     else if (strcmp(c->compression, "none") != 0)
         return options_refuse(&usage, "--compression %.40s: want auto, delta, xor-rle or none", c->compression);
-    o->lz4 = strcmp(c->compression, "auto") == 0;
+    if (strcmp(c->lz4, "auto") == 0)
+        o->packing = strcmp(c->compression, "auto") == 0 ? PAGES_PACK_AUTO : PAGES_PACK_OFF;
+    else if (strcmp(c->lz4, "on") == 0)
+        o->packing = PAGES_PACK_ON;
+    else if (strcmp(c->lz4, "off") == 0)
+        o->packing = PAGES_PACK_OFF;
+    else
+        return options_refuse(&usage, "--lz4 %.40s: want auto, on or off", c->lz4);
     return EXIT_OK;
 }
 
@@ -83,6 +92,7 @@ int cmd_protect(int argc, char **argv)
     struct chosen c = {
         .arbiter = "manual",
         .compression = "auto",
+        .lz4 = "auto",
         .interval_ns = INTERVAL_NS_DEFAULT,
         .heartbeat_ns = HEARTBEAT_UNSET,
         .timeout_ns = TIMEOUT_NS_DEFAULT,

@@ -210,7 +210,7 @@ static int open_engine(struct primary_daemon *d, struct primary_world *world, st
         .timing = o->timing,
         .epoch = { .buffer_pages = o->buffer_pages,
                    .cache_bytes = o->cache_bytes,
-                   .allowed = { .delta = o->delta, .lz4 = o->lz4 } },
+                   .allowed = { .delta = o->delta }, .packing = o->packing },
         .lineage = rng_system_seed() | 1, /* never 0 */
         .past = &past,
         .wire_bytes = WIRE_BYTES,

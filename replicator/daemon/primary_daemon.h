@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "compress/codec.h"
+#include "checkpoint/pages_pack.h"
 #include "replicator/proto/timing.h"
 #include "replicator/control/run_dir.h"
 
@@ -16,7 +16,7 @@ struct primary_options {
     struct timing timing;
     uint64_t buffer_pages, cache_bytes, netbuf_bytes;
     enum codec_changes delta; /* which compression may be used */
-    bool lz4;
+    enum pages_packing packing;
     bool unsafe_netbuf;   /* output is not held */
     bool json;
 };

@@ -18,7 +18,7 @@ int epoch_out_open(struct epoch_out *o, struct guest *g, const struct epoch_out_
     struct guest_info about;
     int rc;
 
-    *o = (struct epoch_out){ .guest = g, .config = *config };
+    *o = (struct epoch_out){ .guest = g, .config = *config, .packer = { .packing = config->packing } };
     g->ops->info(g, &about);
     if ((rc = pagebuf_open(&o->buffer, config->buffer_pages, e)) < 0 ||
         (rc = pagecache_open(&o->cache, config->cache_bytes, e)) < 0 ||
@@ -163,7 +163,7 @@ int epoch_out_encode(struct epoch_out *o, struct sink *out, struct err *e)
                                  b->types + b->drained, n };
     struct pages_rules rules = { o->config.allowed, o->epoch,  o->committed,
                                  o->batch,          !o->config.plain };
-    const uint8_t *start = out->at;
+    uint8_t *start = out->at;
     int rc;
 
     if (n == 0)
@@ -175,6 +175,8 @@ int epoch_out_encode(struct epoch_out *o, struct sink *out, struct err *e)
         rc = pages_encode(out, &from, &rules, o->cache, &o->tally);
     if (rc < 0)
         return err_set(e, -rc, "no room for a chunk of %zu pages", n);
+    if (!o->config.plain)
+        pages_pack(&o->packer, o->is_link_behind, start, out, &o->tally);
     digest_add(&o->digest, start, (size_t)(out->at - start));
     b->drained += n;
     o->chunks++;

@@ -15,6 +15,7 @@
 #include "checkpoint/guest.h"
 #include "checkpoint/pagebuf.h"
 #include "checkpoint/pages.h"
+#include "checkpoint/pages_pack.h"
 #include "compress/pagecache.h"
 
 struct epoch_out_config {
@@ -22,6 +23,7 @@ struct epoch_out_config {
     size_t cache_bytes;          /* prior versions */
     struct codec_choice allowed;
     bool plain;                  /* standard PAGE_DATA only */
+    enum pages_packing packing;  /* LZ4 over whole chunks */
 };
 
 struct epoch_out {
@@ -40,6 +42,8 @@ struct epoch_out {
     uint64_t pages_sent;
     unsigned passes;
     struct digest digest;
+    struct pages_packer packer;
+    bool is_link_behind;         /* set by the caller: octets of earlier chunks still wait */
     struct pages_tally tally;    /* ever */
 };
 

@@ -34,6 +34,7 @@ static int encode_chunk(struct primary_engine *p, struct err *e)
     if (!wire_has_room(&p->wire, record_wire_bytes(PAGES_BODY_MAX)))
         return -EAGAIN;
     out = wire_sink(&p->wire);
+    p->out.is_link_behind = wire_waiting(&p->wire) > 0;
     rc = epoch_out_encode(&p->out, &out, e);
     if (rc == 1)
         wire_put(&p->wire, &out);

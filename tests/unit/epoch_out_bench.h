@@ -108,7 +108,7 @@ static struct bench *b;
 static inline int set_up(void **state UNUSED)
 {
     const struct epoch_out_config config = {
-        BUFFER, 128 * (PAGE_BYTES + 64), { true, true }, false
+        BUFFER, 128 * (PAGE_BYTES + 64), { CODEC_BY_DELTA, true }, false, PAGES_PACK_AUTO
     };
     struct err e;
 
