@@ -125,6 +125,8 @@ static double quiet_pass(struct field *f, const struct bench_row *row, struct sh
     for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
         long switches;
 
+        for (unsigned t = 0; t < f->threads; t++)
+            shares[t].work.index_bytes = 0;
         prepare(f);
         switches = bench_switches();
         speed = pass(f, row, shares, is_decode);
@@ -159,17 +161,20 @@ static int measure_round(struct field *f, const struct bench_row *rows, size_t r
     int rc = 0;
 
     for (size_t i = 0; i < row_count && rc == 0; i++) {
-        size_t bytes = 0;
+        size_t bytes = 0, index = 0;
 
         rc = cpu_choose(cpu_level_name(rows[i].level), e);
         if (rc < 0)
             return rc;
         split(f, shares);
         s->encode[i][round] = quiet_pass(f, &rows[i], shares, false);
+        for (unsigned t = 0; t < f->threads; t++)
+            index += shares[t].work.index_bytes;
         s->decode[i][round] = quiet_pass(f, &rows[i], shares, true);
         for (unsigned t = 0; t < f->threads; t++)
             bytes += shares[t].work.out_bytes;
         ret[i].ratio = (double)bytes / ((double)f->n * PAGE_BYTES);
+        ret[i].index = (double)index / (double)f->n;
         if (round == 0)
             rc = check(f, &rows[i], e);
     }

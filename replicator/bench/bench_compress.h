@@ -17,6 +17,7 @@ struct bench_figure {
     double encode, decode;                   /* GB/s of pages (10^9), median */
     double encode_to_memcpy, decode_to_memcpy; /* medians of ratios within a round */
     double ratio;                            /* octets out by octets in */
+    double index;                            /* octets of it a page */
 };
 
 /* One way of measuring: everything flushed from the caches before each pass, or a set that fits them. */

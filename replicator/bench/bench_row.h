@@ -18,7 +18,7 @@ struct bench_work {
     const uint32_t *slots;  /* where in it */
     const bool *has_prior;
     uint8_t *out;           /* room for n × BENCH_OUT_BYTES */
-    size_t out_bytes;
+    size_t out_bytes, index_bytes; /* the latter where a row has an index: part of out before packing */
     /* per page, by the encoder for its decoder */
     uint32_t *lengths;
     uint8_t *codecs;
