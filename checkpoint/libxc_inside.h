@@ -12,8 +12,6 @@
 #include "checkpoint/record.h"
 
 #define LIBXC_PV_VCPUS_MAX 8192u
-/* Content-bearing entries that fit the longest record. */
-#define LIBXC_CONTENTS_MAX (RECORD_BODY_MAX / (4096u + 8u) + 1u)
 
 /* What decides over the order of records; goes back to the last commit when an epoch is dropped. */
 struct libxc_ledger {
@@ -31,8 +29,9 @@ struct libxc {
     uint32_t type, length;   /* of the record at hand */
     uint64_t left;           /* of its body */
     struct pagetable *frames; /* P2M_FRAMES: the place's offset is the frame's pfn + 1 */
-    uint64_t *entries;       /* LIBXC_CONTENTS_MAX */
-    uint8_t *chunk;          /* results of one PAGE_DATA_ENCODED */
+    uint64_t *entries;       /* of the record at hand that have content; grows with the record */
+    size_t entries_room;
+    uint8_t *chunk;          /* results of one PAGE_DATA_ENCODED, made when one comes */
     struct digest epoch_digest;
     uint64_t epoch;
     uint64_t items_before;   /* the headers' place in the count of items */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint/guest.h"
@@ -55,9 +56,25 @@ static int entry_take(struct libxc *l, uint64_t entry, uint32_t *contents, struc
         return rc;
     if (!has_content(page.type))
         return reading_page(l->r, &page, e);
-    if (*contents == LIBXC_CONTENTS_MAX)
+    if (*contents == l->entries_room)
         return libxc_refuse(l, e, "more pages of content are announced than a record can hold");
     l->entries[(*contents)++] = entry;
+    return 0;
+}
+
+/* Room for as many entries as contents can follow: the record's length bounds it. */
+static int entries_room(struct libxc *l, struct err *e)
+{
+    size_t room = (size_t)(l->left / (PAGE_BYTES + 8)) + 1;
+    uint64_t *grown;
+
+    if (room <= l->entries_room)
+        return 0;
+    grown = realloc(l->entries, room * sizeof(*grown));
+    if (!grown)
+        return err_set(e, ENOMEM, "PAGE_DATA: %m");
+    l->entries = grown;
+    l->entries_room = room;
     return 0;
 }
 
@@ -107,7 +124,7 @@ int libxc_page_data(struct libxc *l, struct err *e)
     if ((uint64_t)count * 8 > l->left)
         return libxc_refuse(l, e, "%" PRIu32 " pfns do not fit a body of %" PRIu32 " octets", count,
                             l->length);
-    if ((rc = entries_take(l, count, &contents, e)) < 0)
+    if ((rc = entries_room(l, e)) < 0 || (rc = entries_take(l, count, &contents, e)) < 0)
         return rc;
     if (l->left != (uint64_t)contents * PAGE_BYTES)
         return libxc_refuse(l, e, "%" PRIu32 " pages of content are announced, %" PRIu64
@@ -191,6 +208,8 @@ int libxc_page_data_encoded(struct libxc *l, struct err *e)
 
     if (rc < 0)
         return rc;
+    if (!l->chunk && !(l->chunk = malloc((size_t)PAGES_CHUNK_MAX * PAGE_BYTES)))
+        return err_set(e, ENOMEM, "PAGE_DATA_ENCODED: %m");
     if (l->length > PAGES_BODY_MAX)
         return libxc_refuse(l, e, "length %" PRIu32 ", not %u at most", l->length, PAGES_BODY_MAX);
     if ((rc = libxc_body(l, l->length, &record.body, e)) < 0)

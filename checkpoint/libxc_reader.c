@@ -406,11 +406,7 @@ int libxc_read(struct reading *r, int (*between)(struct reading *r, struct err *
     l->r = r;
     l->between = between;
     l->items_before = r->items;
-    l->entries = malloc(LIBXC_CONTENTS_MAX * sizeof(*l->entries));
-    l->chunk = malloc((size_t)PAGES_CHUNK_MAX * PAGE_BYTES);
     rc = pagetable_open(&l->frames, e);
-    if (!l->entries || !l->chunk)
-        rc = err_set(e, ENOMEM, "libxc reader: %m");
     if (rc == 0)
         rc = image_header(r, e);
     if (rc == 0)
