@@ -114,6 +114,21 @@ static size_t count_octets(uint64_t lines, const uint8_t *page, const uint8_t *p
     return (size_t)__builtin_popcountll(lines) * LINE_BYTES - same;
 }
 
+/* How many words of the lines differ: only as many, which is quicker than which. */
+static size_t count_words(uint64_t lines, const uint8_t *page, const uint8_t *prior)
+{
+    size_t all = (size_t)__builtin_popcountll(lines) * FANOUT;
+    pair same = { 0, 0 };
+
+    for (; lines != 0; lines &= lines - 1) {
+        size_t from = (size_t)__builtin_ctzll(lines) * LINE_BYTES;
+
+        for (size_t at = from; at < from + LINE_BYTES; at += sizeof(pair))
+            same -= (pair)(pair_xor(page, prior, at) == 0);
+    }
+    return all - (size_t)(same[0] + same[1]);
+}
+
 /* Returns how many. */
 static size_t find_words(struct delta_map *map, const uint8_t *page, const uint8_t *prior)
 {
@@ -166,6 +181,9 @@ static struct delta_size portable_size(struct delta_map *map, const uint8_t *pag
         bitmaps += ((map->lines >> (g * FANOUT)) & 0xff) != 0;
     octets = count_octets(map->lines, page, prior);
     if (bitmaps + octets > DELTA_BYTES_MAX)
+        return size;
+    if (octets > PAGE_BYTES / 2 &&
+        delta_smaller(bitmaps, count_words(map->lines, page, prior), octets).bytes == CODEC_NOT_WORTH)
         return size;
     size = delta_smaller(bitmaps, find_words(map, page, prior), octets);
     if (size.mode == DELTA_OCTETS && size.bytes != CODEC_NOT_WORTH)

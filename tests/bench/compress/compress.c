@@ -30,7 +30,7 @@ static const struct promise {
     { "delta avx512", "legacy Remus", "vm", OCTETS, false, true, 0.85 },
     { "stream", "legacy Remus", "vm", OCTETS, false, false, 0.50 },
     { "stream", "legacy Remus", "vm", ENCODE, false, false, 1.80 },
-    { "stream", "page", "W vm", INDEX, false, false, 4.00 },
+    { "stream", "page", "vm", INDEX, false, false, 4.00 },
     { "delta avx512", "memcpy", "W1 W3", DECODE, false, false, 5.00 },
     { "delta avx512", "memcpy", "W2 W2b W4 W5", DECODE, false, false, 0.95 },
     { "delta avx512", "legacy Remus", "W1 W2b W3 W5", ENCODE, true, false, 8.00 },
