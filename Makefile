@@ -208,10 +208,10 @@ demo: $(BUILD)/replicator
 RUN := CC='$(CC)' MAKE='$(MAKE)' LIBS='$(LIBS)' BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator \
        REPLICATOR_TEST=$(BUILD)/test/replicator T='$(T)' bash tests/tools/run-tests.sh
 
-.PHONY: check check-unit check-asan check-tsan check-sim check-fault check-e2e check-fuzz lint
+.PHONY: check check-unit check-asan check-tsan check-sim check-fault check-e2e check-stream check-fuzz lint
 check: $(BUILD)/packages-check
 	@MAKE='$(MAKE)' BUILD=$(BUILD) bash tests/tools/check.sh \
-	    lint check-unit check-asan check-sim check-fault check-e2e check-fuzz
+	    lint check-unit check-asan check-sim check-fault check-e2e check-stream check-fuzz
 
 lint: all | $(BUILD)/packages-check
 	@PYTHON='$(PYTHON)' $(RUN) lint tests/tools/lint.sh
@@ -240,6 +240,10 @@ check-fault: $(PROGRAM) $(TEST_PROGRAM) $(FAULT_TOOLS) $(E2E_TOOLS)
 check-e2e: $(PROGRAM) $(TEST_PROGRAM) $(E2E_TOOLS)
 	@$(RUN) e2e $(sort $(wildcard tests/e2e/*.sh))
 
+# Golden streams, random guests, and Xen's own tools where they are installed.
+check-stream: $(PROGRAM)
+	@PYTHON='$(PYTHON)' $(RUN) stream $(sort $(wildcard tests/stream/*.sh))
+
 check-fuzz: $(FUZZERS)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) fuzz $(FUZZERS:%='bash tests/tools/fuzz.sh %')
 
@@ -260,6 +264,11 @@ bench-epoch: $(PROGRAM) $(BENCHES)
 
 bench-compress: $(BUILD)/bench/compress
 	BUILD=$(BUILD) bash tests/bench/compress.sh
+
+# Reads and writes a large image beside Xen's own checker: BENCH_STREAM_MIB=4096 of it in $TMPDIR.
+.PHONY: bench-stream
+bench-stream: $(PROGRAM)
+	PYTHON='$(PYTHON)' BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator bash tests/bench/stream.sh
 
 # NAME_bench.c runs as it is; other programs there are tools of the scripts.
 bench: $(PROGRAM) $(BENCHES) $(BUILD)/bench/compress
@@ -309,8 +318,8 @@ clean:
 
 help:
 	@echo 'all demo install uninstall clean deps'
-	@echo 'check = lint check-unit check-asan check-sim check-fault check-e2e check-fuzz'
-	@echo 'check-net check-tsan bench bench-epoch bench-compress format analyze tidy'
+	@echo 'check = lint check-unit check-asan check-sim check-fault check-e2e check-stream check-fuzz'
+	@echo 'check-net check-tsan bench bench-epoch bench-compress bench-stream format analyze tidy'
 	@echo 'V=1 WERROR=1 CC=clang CFLAGS= PREFIX= DESTDIR= T=word FUZZ_SECONDS= SIM_FLAGS= DEMO_FLAGS='
 
 .PHONY: FORCE
