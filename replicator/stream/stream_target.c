@@ -71,7 +71,7 @@ int stream_target_keep(struct stream_target *t, const char *command)
 {
     if (!t->temporary[0])
         return copy_out(t) < 0 ? failed(command, "stdout") : EXIT_OK;
-    if (fsync(t->fd) < 0 || rename(t->temporary, t->path) < 0)
+    if (rename(t->temporary, t->path) < 0)
         return failed(command, t->path);
     t->temporary[0] = '\0';
     return EXIT_OK;

@@ -1,0 +1,166 @@
+/* stream_record — `replicator stream record`: stands between a primary and its backup, passes on what
+ * either says, and keeps what the primary says: a capture is a stream file. Knows nothing of records,
+ * adds nothing, and holds 64 KiB at most in either direction. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "checkpoint/stream_output.h"
+#include "replicator/commands.h"
+#include "replicator/link/link.h"
+#include "replicator/options.h"
+#include "replicator/stream/stream_tools.h"
+
+#define PIPE_BYTES  65536u
+#define TIMEOUT_NS  (10 * NS_PER_S) /* TCP_USER_TIMEOUT of the far side */
+
+struct chosen {
+    const char *to;
+};
+
+static const struct option_row rows[] = {
+    { "to", "ADDRESS", "where the backup listens, as for protect", option_text, offsetof(struct chosen, to),
+      { 0, 0 } },
+    { .name = NULL },
+};
+
+static const struct usage usage = {
+    STREAM_USAGE(record),
+    .rows = rows,
+    .words = "Speaks with the primary on stdin and stdout:\n"
+             "  replicator protect SPEC --to 'exec:replicator stream record FILE --to ADDRESS'\n",
+    .least = 1,
+    .most = 1,
+};
+
+/* One direction: octets that came from `from` and have not gone to `to` yet. */
+struct pipe_way {
+    struct link *from, *to;
+    struct stream_output *copy; /* NULL: not kept */
+    uint8_t octets[PIPE_BYTES];
+    size_t at, n;
+    bool is_ended;
+};
+
+/* 1: it has ended and all is passed on; 0; -errno. */
+static int way_step(struct pipe_way *w, struct err *e)
+{
+    ssize_t n;
+    int rc;
+
+    if (w->n == 0 && !w->is_ended) {
+        n = w->from->ops->receive(w->from, w->octets, sizeof(w->octets), e);
+        w->is_ended = n < 0; /* however it ended: the other side is told by the close */
+        w->at = 0;
+        w->n = n > 0 ? (size_t)n : 0;
+        if (w->n > 0 && w->copy && (rc = stream_output_put(w->copy, w->octets, w->n, e)) < 0)
+            return rc;
+    }
+    if (w->n > 0) {
+        n = w->to->ops->send(w->to, w->octets + w->at, w->n, e);
+        if (n < 0)
+            return 1;
+        w->at += (size_t)n;
+        w->n -= (size_t)n;
+    }
+    return w->is_ended && w->n == 0;
+}
+
+static void way_poll(const struct pipe_way *w, struct pollfd *ret)
+{
+    int receive, send;
+
+    w->from->ops->fds(w->from, &receive, &send);
+    if (w->n > 0)
+        w->to->ops->fds(w->to, &receive, &send);
+    *ret = w->n > 0 ? (struct pollfd){ .fd = send, .events = POLLOUT }
+                    : (struct pollfd){ .fd = receive, .events = POLLIN };
+}
+
+static int relay(struct link *primary, struct link *backup, struct stream_output *copy, struct err *e)
+{
+    static struct pipe_way there, back;
+    int rc = 0;
+
+    there = (struct pipe_way){ .from = primary, .to = backup, .copy = copy };
+    back = (struct pipe_way){ .from = backup, .to = primary };
+    while (rc == 0) {
+        struct pollfd fds[2];
+
+        way_poll(&there, &fds[0]);
+        way_poll(&back, &fds[1]);
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return err_set(e, errno, "poll: %m");
+        rc = way_step(&there, e);
+        if (rc == 0)
+            rc = way_step(&back, e);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int connected(struct link *l, struct err *e)
+{
+    int rc;
+
+    while ((rc = l->ops->connected(l, e)) == 0) {
+        struct pollfd fd = { .events = POLLOUT };
+        int receive;
+
+        l->ops->fds(l, &receive, &fd.fd);
+        if (poll(&fd, 1, -1) < 0 && errno != EINTR)
+            return err_set(e, errno, "poll: %m");
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int record(const struct chosen *c, int fd, struct err *e)
+{
+    struct link *primary = NULL, *backup = NULL;
+    struct stream_output copy = { .fd = -1 };
+    int rc = stream_output_open(&copy, fd, e);
+
+    if (rc == 0)
+        rc = link_connect(&backup, c->to, TIMEOUT_NS, e);
+    if (rc == 0)
+        rc = connected(backup, e);
+    if (rc == 0)
+        rc = link_from_fds(&primary, dup(STDIN_FILENO), dup(STDOUT_FILENO), e);
+    if (rc == 0)
+        rc = relay(primary, backup, &copy, e);
+    if (copy.buffer && stream_output_flush(&copy, e) < 0)
+        rc = -EIO;
+    if (primary)
+        primary->ops->close(primary);
+    if (backup)
+        backup->ops->close(backup);
+    stream_output_close(&copy);
+    return rc;
+}
+
+int stream_record(int argc, char **argv)
+{
+    struct chosen c = { .to = NULL };
+    struct err e;
+    int first, fd, rc = options_parse(&usage, argc, argv, &c, &first);
+
+    if (rc != 0)
+        return rc < 0 ? EXIT_USAGE : EXIT_OK;
+    if (!c.to)
+        return options_refuse(&usage, "--to: want the address of the backup");
+    fd = open(argv[first], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        fprintf(stderr, "replicator %s: %s: %m\n", usage.command, argv[first]);
+        return EXIT_USAGE;
+    }
+    rc = record(&c, fd, &e);
+    if (rc < 0)
+        fprintf(stderr, "replicator %s: %s\n", usage.command, e.text);
+    (void)close(fd);
+    /* Closing stdio is what tells the primary. */
+    (void)close(STDIN_FILENO);
+    (void)close(STDOUT_FILENO);
+    return rc < 0 ? EXIT_FAILED : EXIT_OK;
+}
