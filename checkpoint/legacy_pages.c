@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,10 +70,15 @@ static int entry_tell(struct legacy *l, uint32_t entry, struct err *e)
 
 static int contents_take(struct legacy *l, const uint32_t *entries, uint32_t n, struct err *e)
 {
+    static const uint8_t unread[PAGE_BYTES];
+    uint64_t offset = reading_offset(l->r);
+    bool is_unread = n > 0 && reading_pass(l->r, (uint64_t)n * PAGE_BYTES);
+
     for (uint32_t i = 0; i < n; i++) {
         struct stream_page page = { .pfn = entries[i] & PFN_MASK, .type = entry_type(entries[i]),
-                                    .offset = reading_offset(l->r), .is_compared = l->is_verify };
-        int rc = reading_take(l->r, PAGE_BYTES, &page.content, e);
+                                    .content = unread, .offset = offset + (uint64_t)i * PAGE_BYTES,
+                                    .is_compared = l->is_verify };
+        int rc = is_unread ? 0 : reading_take(l->r, PAGE_BYTES, &page.content, e);
 
         if (rc < 0 || (rc = reading_page(l->r, &page, e)) < 0)
             return rc;

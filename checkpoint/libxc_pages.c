@@ -96,11 +96,18 @@ static int entries_take(struct libxc *l, uint32_t count, uint32_t *contents, str
 
 static int contents_take(struct libxc *l, uint32_t contents, struct err *e)
 {
+    static const uint8_t unread[PAGE_BYTES];
+    uint64_t offset = reading_offset(l->r), bytes = (uint64_t)contents * PAGE_BYTES;
+    bool is_unread = bytes > 0 && reading_pass(l->r, bytes);
+
+    if (is_unread)
+        l->left -= bytes;
     for (uint32_t i = 0; i < contents; i++) {
         struct stream_page page = { .pfn = l->entries[i] & PFN_MASK,
                                     .type = (uint8_t)(l->entries[i] >> TYPE_SHIFT),
-                                    .offset = reading_offset(l->r), .is_compared = l->now.is_verify };
-        int rc = libxc_body(l, PAGE_BYTES, &page.content, e);
+                                    .content = unread, .offset = offset + (uint64_t)i * PAGE_BYTES,
+                                    .is_compared = l->now.is_verify };
+        int rc = is_unread ? 0 : libxc_body(l, PAGE_BYTES, &page.content, e);
 
         if (rc < 0 || (rc = reading_page(l->r, &page, e)) < 0)
             return rc;

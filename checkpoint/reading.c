@@ -107,6 +107,11 @@ int reading_skip(struct reading *r, uint64_t n, struct err *e)
     return 0;
 }
 
+bool reading_pass(struct reading *r, uint64_t n)
+{
+    return r->wishes.is_blind && !r->tap && !r->may_be_image && stream_input_pass(r->in, n);
+}
+
 int reading_u32(struct reading *r, uint32_t *ret, struct err *e)
 {
     const uint8_t *at;

@@ -40,6 +40,8 @@ struct stream_wishes {
     unsigned guest_width;     /* 4 or 8 octets, or 0 */
     uint64_t pages_max;       /* no content at or above this pfn is taken; 0: GUEST_PAGES_MAX */
     bool strict;              /* also refuse what the text only says must be zero */
+    bool is_blind;            /* contents of pages matter to nobody: a reader may pass them unread, and
+                               * say zeros */
 };
 
 /* What the headers said. Known at begin, complete at end. */
@@ -155,6 +157,8 @@ MUST_CHECK int reading_take(struct reading *r, size_t n, const uint8_t **ret, st
 /* As take, but nothing is taken. */
 MUST_CHECK int reading_peek(struct reading *r, size_t n, const uint8_t **ret, struct err *e);
 MUST_CHECK int reading_skip(struct reading *r, uint64_t n, struct err *e);
+/* Passes over n octets of content that nobody looks at; false: they have to be taken. */
+MUST_CHECK bool reading_pass(struct reading *r, uint64_t n);
 MUST_CHECK int reading_u32(struct reading *r, uint32_t *ret, struct err *e);
 MUST_CHECK int reading_u64(struct reading *r, uint64_t *ret, struct err *e);
 uint64_t reading_offset(const struct reading *r);

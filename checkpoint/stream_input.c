@@ -127,6 +127,20 @@ void stream_input_consume(struct stream_input *in, size_t n)
     in->offset += n;
 }
 
+bool stream_input_pass(struct stream_input *in, uint64_t n)
+{
+    if (n <= in->left) {
+        stream_input_consume(in, (size_t)n);
+        return true;
+    }
+    if (!in->is_regular || in->offset > in->size || n > in->size - in->offset)
+        return false;
+    in->offset += n;
+    in->at = in->window;
+    in->left = 0;
+    return true;
+}
+
 uint64_t stream_input_offset(const struct stream_input *in)
 {
     return in->offset;

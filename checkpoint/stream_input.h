@@ -31,6 +31,10 @@ MUST_CHECK int stream_input_peek(struct stream_input *in, size_t n, const uint8_
 /* Takes n octets that a peek has shown. */
 void stream_input_consume(struct stream_input *in, size_t n);
 
+/* Takes n octets without reading them, where that can be done and they are there: false and nothing
+ * taken otherwise (a pipe, or the input ends before). */
+MUST_CHECK bool stream_input_pass(struct stream_input *in, uint64_t n);
+
 /* How many were taken: the place of the next octet. */
 uint64_t stream_input_offset(const struct stream_input *in);
 

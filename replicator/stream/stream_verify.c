@@ -18,7 +18,7 @@ struct chosen {
 
 static const struct option_row rows[] = {
     STREAM_ROWS,
-    { "no-image", NULL, "no digest of the memory image: faster", option_flag,
+    { "no-image", NULL, "no digest of the image: its pages are not read", option_flag,
       offsetof(struct chosen, no_image), { 0, 0 } },
     { .name = NULL },
 };
@@ -144,6 +144,7 @@ int stream_verify(int argc, char **argv)
     if ((rc = stream_choice_wishes(&usage, &c.stream, &wishes)) != EXIT_OK ||
         (rc = stream_source_open(&source, usage.command, argv[first])) != EXIT_OK)
         return rc;
+    wishes.is_blind = c.no_image;
     image_open(&image, source.in, (struct image_wishes){ .has_pages = !c.no_image });
     rc = stream_source_run(&source, usage.command, &reading, &wishes, image_consumer(&image), &e);
     if (rc == EXIT_OK)
