@@ -86,7 +86,7 @@ static void hello_ack_any(struct rng *r, union any *m)
     m->hello_ack = (struct hello_ack){
         .session = any_u64(r), .lineage = any_u64(r), .committed = any_u64(r),
         .stage_bytes = any_u64(r), .echo_ns = any_u64(r),
-        .verdict = (uint32_t)rng_below(r, HELLO_OLD_TERM + 1), .term = any_u32(r),
+        .verdict = (uint32_t)rng_below(r, HELLO_DECIDING + 1), .term = any_u32(r),
     };
     any_text(r, m->hello_ack.text, 0, HELLO_TEXT_MAX, "held: 42 ~", 10);
 }
@@ -367,7 +367,7 @@ static void what_get_would_refuse_is_not_put(void **state)
     REFUSED_BY_PUT(hello, m->pages = GUEST_PAGES_MAX + 1);
     REFUSED_BY_PUT(hello, m->heartbeat_ns = 0);
     REFUSED_BY_PUT(hello, m->timeout_ns = 0);
-    REFUSED_BY_PUT(hello_ack, m->verdict = HELLO_OLD_TERM + 1);
+    REFUSED_BY_PUT(hello_ack, m->verdict = HELLO_DECIDING + 1);
     REFUSED_BY_PUT(hello_ack, strcpy(m->text, "two\nlines"));
     REFUSED_BY_PUT(hello_ack, memset(m->text, 'a', sizeof(m->text)));
     REFUSED_BY_PUT(epoch_begin, m->flags = 4);
@@ -394,7 +394,7 @@ static const struct field {
     { "hello", 96, 2, 0, false }, { "hello", 96, 2, 0xffff, false },
     { "hello", 98, 2, 0xffff, false },
     { "hello", 112, 1, 0, false }, { "hello", 112, 1, '/', false }, { "hello", 112, 1, '.', true },
-    { "hello_ack", 40, 4, 8, true }, { "hello_ack", 40, 4, 9, false },
+    { "hello_ack", 40, 4, HELLO_DECIDING, true }, { "hello_ack", 40, 4, HELLO_DECIDING + 1, false },
     { "hello_ack", 40, 4, UINT32_MAX, false }, { "hello_ack", 48, 2, 0xffff, false },
     { "epoch_begin", 20, 4, 3, true }, { "epoch_begin", 20, 4, 4, false },
     { "epoch_end", 36, 4, 3, true }, { "epoch_end", 36, 4, 0x80000001, false },
@@ -472,7 +472,7 @@ static void verdicts_and_reasons_have_words(void **state)
     (void)state;
     assert_string_equal(hello_verdict_words(HELLO_OK), "accepted");
     assert_string_equal(detach_reason_words(DETACH_SHUT_DOWN), "the guest shut down");
-    assert_null(hello_verdict_words(9));
+    assert_null(hello_verdict_words(HELLO_DECIDING + 1));
     assert_null(detach_reason_words(0));
     assert_null(detach_reason_words(7));
 }
