@@ -220,7 +220,7 @@ static void noise_of_any_length_does_no_harm(void **state UNUSED)
     }
 }
 
-static void lengths_beyond_a_page_are_refused_unread(void **state UNUSED)
+static void lengths_beyond_the_longest_are_refused_unread(void **state UNUSED)
 {
     static const uint8_t octet = 1;
     uint8_t prior[PAGE_BYTES] = { 7 };
@@ -433,7 +433,7 @@ int main(void)
         cmocka_unit_test(encoders_keep_within_their_room),
         cmocka_unit_test(payloads_cut_stretched_or_flipped_do_no_harm),
         cmocka_unit_test(noise_of_any_length_does_no_harm),
-        cmocka_unit_test(lengths_beyond_a_page_are_refused_unread),
+        cmocka_unit_test(lengths_beyond_the_longest_are_refused_unread),
         cmocka_unit_test(payloads_as_long_as_a_page_are_refused_by_all_but_raw),
         cmocka_unit_test(delta_of_known_changes_has_the_known_octets),
         cmocka_unit_test(delta_refuses_unknown_modes_and_empty_branches),
