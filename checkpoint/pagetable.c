@@ -10,6 +10,11 @@
 
 #define LEAF_PAGES 512u
 
+/* A guest whose pages lie far apart costs more than 20 octets for each; one that only wants to cost
+ * (eight octets of input can name a page of a leaf of its own) is refused: */
+#define LEAVES_FREE_BYTES  (UINT64_C(256) << 20)
+#define LEAVES_EACH_BYTES  64u /* more for every page that was set */
+
 #define VALUE_POPULATED   (UINT64_C(1) << 63)
 #define VALUE_TYPE_SHIFT  59
 #define VALUE_PLACE_SHIFT 57
@@ -25,6 +30,7 @@ struct pagetable {
     uint64_t count;         /* of leaves that have a place in the folder */
     uint32_t open;          /* the epoch that is being read; those before are committed */
     bool is_changed;        /* since the last commit */
+    uint64_t leaves_made, pages_set;
 };
 
 _Static_assert(sizeof(struct leaf) == LEAF_PAGES * 20, "20 octets a page");
@@ -89,6 +95,19 @@ static int folder_grow(struct pagetable *t, uint64_t at, struct err *e)
     return 0;
 }
 
+static int leaf_make(struct pagetable *t, uint64_t at, struct err *e)
+{
+    if (t->leaves_made * sizeof(struct leaf) > LEAVES_FREE_BYTES + t->pages_set * LEAVES_EACH_BYTES)
+        return err_set(e, EPROTO, "the guest's pages lie too far apart: %llu of them in %llu MiB of table",
+                       (unsigned long long)t->pages_set,
+                       (unsigned long long)(t->leaves_made * sizeof(struct leaf) >> 20));
+    t->leaves[at] = calloc(1, sizeof(struct leaf));
+    if (!t->leaves[at])
+        return err_set(e, ENOMEM, "table of pages: %m");
+    t->leaves_made++;
+    return 0;
+}
+
 int pagetable_set(struct pagetable *t, uint64_t pfn, struct page_note note, struct err *e)
 {
     uint64_t at = pfn / LEAF_PAGES;
@@ -99,9 +118,10 @@ int pagetable_set(struct pagetable *t, uint64_t pfn, struct page_note note, stru
     must(pfn < GUEST_PAGES_MAX);
     if (at >= t->count && (rc = folder_grow(t, at, e)) < 0)
         return rc;
-    if (!t->leaves[at] && !(t->leaves[at] = calloc(1, sizeof(struct leaf))))
-        return err_set(e, ENOMEM, "table of pages: %m");
+    if (!t->leaves[at] && (rc = leaf_make(t, at, e)) < 0)
+        return rc;
     leaf = t->leaves[at];
+    t->pages_set += leaf->epoch[i] == 0 && leaf->newest[i] == 0;
     if (leaf->epoch[i] != t->open) {
         leaf->committed[i] = leaf->newest[i];
         leaf->epoch[i] = t->open;

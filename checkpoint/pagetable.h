@@ -26,7 +26,8 @@ void pagetable_close(struct pagetable *t); /* NULL is fine */
 
 /* As it is now, uncommitted changes included; all zero when never set. */
 struct page_note pagetable_get(const struct pagetable *t, uint64_t pfn);
-/* -ENOMEM. pfn below GUEST_PAGES_MAX. */
+/* -ENOMEM; -EPROTO when the pages lie so far apart that only somebody who means harm sends them. pfn
+ * below GUEST_PAGES_MAX. */
 MUST_CHECK int pagetable_set(struct pagetable *t, uint64_t pfn, struct page_note note, struct err *e);
 
 void pagetable_commit(struct pagetable *t);

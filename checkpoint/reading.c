@@ -180,7 +180,7 @@ int reading_page(struct reading *r, const struct stream_page *page, struct err *
     note.is_populated |= has_memory;
     note.type = page->type;
     if ((rc = pagetable_set(r->facts.table, page->pfn, note, e)) < 0)
-        return rc;
+        return heard(r, rc, e);
     return r->to.ops->page(r->to.self, page, e);
 }
 

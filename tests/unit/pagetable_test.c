@@ -1,4 +1,5 @@
 /* pagetable_test — what is committed stays, what is dropped is as if never said. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,6 +66,31 @@ static void all_fields_come_back(UNUSED void **state)
     pagetable_close(t);
 }
 
+/* A record of 128 MiB can name 16 million pages that are 2 MiB apart: the table must not cost 160 GiB. */
+static void pages_far_apart_are_refused_before_they_cost_much(UNUSED void **state)
+{
+    struct page_note note = { .is_populated = true };
+    struct pagetable *t = opened();
+    uint64_t n = 0;
+    struct err e;
+    int rc;
+
+    while ((rc = pagetable_set(t, n * 512, note, &e)) == 0 && n < 100000)
+        n++;
+    assert_int_equal(rc, -EPROTO);
+    assert_in_range(n * 512 * 20, UINT64_C(256) << 20, UINT64_C(280) << 20);
+    pagetable_close(t);
+}
+
+static void a_guest_of_which_every_fourth_page_is_there_is_not(UNUSED void **state)
+{
+    struct pagetable *t = opened();
+
+    for (uint64_t pfn = 0; pfn < 40000 * UINT64_C(512); pfn += 4)
+        set(t, pfn, 0);
+    pagetable_close(t);
+}
+
 /* Beside two plain arrays, the committed one and the newest one. */
 static void any_order_of_sets_commits_and_drops_is_as_two_arrays_say(UNUSED void **state)
 {
@@ -99,6 +125,8 @@ int main(void)
         cmocka_unit_test(a_page_that_was_never_set_is_all_zero),
         cmocka_unit_test(the_last_page_of_all_can_be_set),
         cmocka_unit_test(all_fields_come_back),
+        cmocka_unit_test(pages_far_apart_are_refused_before_they_cost_much),
+        cmocka_unit_test(a_guest_of_which_every_fourth_page_is_there_is_not),
         cmocka_unit_test(any_order_of_sets_commits_and_drops_is_as_two_arrays_say),
     };
 
