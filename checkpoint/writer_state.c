@@ -3,16 +3,19 @@
 #include "checkpoint/writer_inside.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint/foreign.h"
 #include "checkpoint/libxl.h"
+#include "checkpoint/toolstack.h"
 
 #define SLICE_BYTES        65536u
 #define VCPU_HEADER_BYTES  8u
 #define EMULATOR_BYTES     8u
 #define FOREIGN_BYTES      16u
 #define PARAM_BYTES        16u
+#define TOOLSTACK_MAX      (64u << 10) /* octets that are turned into keys; real ones have hundreds */
 
 static bool is_emulators(const char *name)
 {
@@ -22,6 +25,13 @@ static bool is_emulators(const char *name)
 static bool is_config(const char *name)
 {
     return strcmp(name, "XL_CONFIG") == 0 || strcmp(name, "XL_CONFIG_TEXT") == 0;
+}
+
+/* What libxl carries as another record: kept even when extras are not wanted. */
+static bool is_toolstack(const struct stream_writer *w, const char *name)
+{
+    return w->wishes.framing != FRAMING_LIBXC && w->facts.is_legacy &&
+           w->facts.guest == STREAM_GUEST_HVM && strcmp(name, "TOOLSTACK") == 0;
 }
 
 /* Records of version 3 only, which another version carries as an extra. */
@@ -45,7 +55,7 @@ static enum blob_way way_of(const struct stream_writer *w, const struct stream_s
     if (is_emulators(piece->name))
         return is_framed || w->wishes.has_extras ? BLOB_LATE : BLOB_OUT;
     if (piece->type == STATE_FOREIGN || (is_policy(piece) && w->wishes.version < 3))
-        return w->wishes.has_extras ? BLOB_LATE : BLOB_OUT;
+        return w->wishes.has_extras || is_toolstack(w, piece->name) ? BLOB_LATE : BLOB_OUT;
     return piece->type == RECORD_HVM_CONTEXT ? BLOB_LATE : BLOB_THROUGH;
 }
 
@@ -142,7 +152,7 @@ static int extra(struct stream_writer *w, struct image *from, const struct image
 {
     uint8_t head[FOREIGN_BYTES];
 
-    if (was_sent(w, s))
+    if (!w->wishes.has_extras || was_sent(w, s))
         return 0;
     store_u32(head, foreign_number(s->name));
     store_u32(head + 4, s->is_indexed);
@@ -166,10 +176,37 @@ int writer_late_flush(struct stream_writer *w, struct err *e)
     return rc;
 }
 
+/* The chunk as the emulator's keys, as libxl has them since; one that can't be read is an extra only. */
+static int toolstack_put(struct stream_writer *w, const struct image_state *s, struct err *e)
+{
+    AUTO_FREE uint8_t *octets = malloc(s->bytes + 1), *keys = NULL;
+    size_t room = TOOLSTACK_KEYS_MAX(s->bytes);
+    struct sink to;
+    int rc;
+
+    keys = malloc(EMULATOR_BYTES + room);
+    if (!octets || !keys)
+        return err_set(e, ENOMEM, "toolstack data: %m");
+    if ((rc = image_state_get(&w->late, s, 0, octets, s->bytes, e)) < 0)
+        return rc;
+    memset(keys, 0, EMULATOR_BYTES); /* an emulator that nobody named */
+    to = (struct sink){ keys + EMULATOR_BYTES, room };
+    if (toolstack_keys((struct view){ octets, s->bytes }, w->facts.toolstack_width, &to) < 0 ||
+        to.left == room)
+        return 0;
+    return writer_record(w, LIBXL_EMULATOR_XENSTORE_DATA, keys, EMULATOR_BYTES + room - to.left, e);
+}
+
 int writer_emulators_flush(struct stream_writer *w, struct err *e)
 {
     int rc = 0;
 
+    for (size_t i = 0; rc == 0 && i < w->late.now.states_n; i++) {
+        const struct image_state *s = &w->late.now.states[i];
+
+        if (is_toolstack(w, s->name) && s->bytes <= TOOLSTACK_MAX)
+            rc = toolstack_put(w, s, e);
+    }
     /* The list is sorted by name, and libxl wants the emulator's context last. */
     for (size_t i = w->late.now.states_n; rc == 0 && i-- > 0;) {
         const struct image_state *s = &w->late.now.states[i];

@@ -35,6 +35,15 @@ def full(page):
     return b"\x80" + page
 
 
+def physmap_keys(maps):
+    """What libxl carries of the toolstack chunk since version 2."""
+    out = b""
+    for offset, start, size, name in maps:
+        for leaf, value in (("start_addr", b"%x\0" % start), ("size", b"%x\0" % size), ("name", name)):
+            out += f"physmap/{offset:x}/{leaf}\0".encode() + value
+    return out
+
+
 class LegacyStream:
     """width: of the toolstack's words in octets. ext: the blocks of the extended info, None: none."""
 
@@ -133,6 +142,7 @@ class LegacyStream:
         return self.chunk(TSC, struct.pack("<IQII", mode, nsec, khz, version))
 
     def toolstack(self, *maps):
+        self.maps = maps
         octets = struct.pack("<II", 1, len(maps))
         for offset, start, size, name in maps:
             octets += struct.pack("<QQQI", offset, start, size, len(name)) + name

@@ -14,7 +14,7 @@ import legacy_cases
 import legacy_stream as old
 import libxc_cases
 import libxc_stream as new
-from guest_model import BROKEN, L1, L4, NOTAB, PAGE, PINNED, XALLOC, XTAB, blob, content, table, touched
+from guest_model import BROKEN, L1, L4, NOTAB, PAGE, PINNED, XALLOC, XTAB, blob, content, digest, table, touched
 from legacy_stream import LegacyStream, full, runs
 
 KINDS = ("libxc", "libxl", "xl", "legacy", "format-b")
@@ -132,6 +132,8 @@ def legacy_good(s, complete=True):
     if s.guest == "hvm":
         s.model.pages_fixed = None
         case["anew"] = {name: s.model.outcome()[name] for name in ("image_sha256", "image_pages")}
+        # libxl has a record for what the toolstack said.
+        case["framed"] = {"EMULATOR_XENSTORE_DATA/0/0": digest(old.physmap_keys(s.maps))}
     if complete and s.model.checkpoints == 1:
         case.setdefault("anew", {})["checkpoints"] = 0  # a plain stream stays one
     return case

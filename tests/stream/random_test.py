@@ -99,6 +99,8 @@ def judge(tools, xen, seed):
     yield from differences(f"{kind}, read", tools.verify(source, options), case)
     want = {**case, "complete": True, **case.get("anew", {})}
     name = rng.choice(sorted(REWRITERS))
+    if name in ("libxl", "xl"):
+        want["state"] = {**want["state"], **case.get("framed", {})}
     anew = tools.rewrite(REWRITERS[name], source, name, options)
     yield from differences(f"{kind} as {name}", tools.verify(anew), want)
     if name in PACKED:
