@@ -384,7 +384,7 @@ static void run(struct backup_daemon *d)
 int backup_daemon_run(const struct backup_options *o, const struct backup_start *start)
 {
     struct backup_daemon d = { .options = o, .lock_fd = start->lock_fd, .report_fd = start->report_fd,
-                               .nic = { -1 }, .loop = { .signal_fd = -1 } };
+                               .nic = { .fd = -1 }, .loop = { .signal_fd = -1 } };
     struct backup_world world;
     struct link *link = NULL;
     char who[GUEST_NAME_MAX + 16];
