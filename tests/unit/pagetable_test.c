@@ -86,7 +86,7 @@ static void a_guest_of_which_every_fourth_page_is_there_is_not(UNUSED void **sta
 {
     struct pagetable *t = opened();
 
-    for (uint64_t pfn = 0; pfn < 40000 * UINT64_C(512); pfn += 4)
+    for (uint64_t pfn = 0; pfn < 28000 * UINT64_C(512); pfn += 4)
         set(t, pfn, 0);
     pagetable_close(t);
 }
