@@ -362,7 +362,8 @@ static int exit_code_of(int rc)
 
 int primary_daemon_run(const struct primary_options *o)
 {
-    struct primary_daemon d = { .options = o, .lock_fd = -1, .nic = { -1 }, .loop = { .signal_fd = -1 } };
+    struct primary_daemon d = { .options = o, .lock_fd = -1, .nic = { .fd = -1 },
+                                .loop = { .signal_fd = -1 } };
     struct primary_world world;
     struct err e;
     int rc;
