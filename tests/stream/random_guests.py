@@ -129,6 +129,7 @@ def legacy_tail(rng, s, n):
 def legacy_good(s, complete=True):
     """Version 3 does not say how many pages an HVM guest has: the image ends with the last one."""
     case = legacy_cases.good(s, complete)
+    case["width"] = 8 * s.width
     if s.guest == "hvm":
         s.model.pages_fixed = None
         case["anew"] = {name: s.model.outcome()[name] for name in ("image_sha256", "image_pages")}
@@ -141,11 +142,11 @@ def legacy_good(s, complete=True):
 
 def legacy(rng):
     s, guest = legacy_open(rng)
-    epochs = rng.randrange(1, 4)
+    epochs, has_params = rng.randrange(1, 4), rng.random() < 0.5
     for n in range(epochs):
         for batch in guest.batches():
             s.batch(*batch, *([old.NOTHING] * rng.randrange(3)))
-        legacy_cases.state(s, tsc=n == 0)
+        legacy_cases.state(s, tsc=n == 0, params=has_params)
         if n == epochs - 1:
             s.last()
         legacy_tail(rng, s, n)
