@@ -13,13 +13,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "checkpoint/pagecopy.h"
 #include "checkpoint/sim/guest_sim_check.h"
 #include "checkpoint/sim/guest_sim_memory.h"
-#include "checkpoint/pagecopy.h"
 
 #define STACK_BYTES (256u << 10)
-
-struct sim;
 
 struct thread {
     struct sim *sim;
@@ -140,12 +138,20 @@ static void wait_parked(struct sim *s)
         pthread_cond_wait(&s->parked, &s->lock);
 }
 
+/* A burst that a vCPU has not even woken up for is owed: an epoch has it whole. */
+static void wait_for_bursts(struct sim *s)
+{
+    unsigned vcpus = s->spec.burst > 0 && !atomic_load(&s->stop) ? (unsigned)s->spec.vcpus : 0;
+
+    for (unsigned i = 0; i < vcpus; i++)
+        while (!s->is_ended && (s->running > 0 || s->threads[i].cpu.burst_left > 0))
+            pthread_cond_wait(&s->parked, &s->lock);
+}
+
 static bool is_still(const struct sim *s)
 {
     return atomic_load(&s->stop) && s->running == 0;
 }
-
-/* ---- the table --------------------------------------------------------------------------------- */
 
 static void sim_info(const struct guest *g, struct guest_info *ret)
 {
@@ -169,6 +175,7 @@ static int sim_pause(struct guest *g, struct err *e)
     bool is_ended;
 
     pthread_mutex_lock(&s->lock);
+    wait_for_bursts(s);
     stop_all(s);
     wait_parked(s);
     is_ended = s->is_ended;
@@ -288,8 +295,7 @@ static int sim_event_fd(struct guest *g)
     return sim_of(g)->event_fd;
 }
 
-/* Its life stays what it was: being fenced is no end that the guest chose, and must not be told to
- * the other side as one. */
+/* Its life stays what it was: being fenced is no end that the guest chose. */
 static void sim_destroy(struct guest *g)
 {
     struct sim *s = sim_of(g);
