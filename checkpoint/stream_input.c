@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define FILL_BYTES (256u << 10) /* read ahead: stays in a core's cache until it is looked at */
+#define FILL_LEAST (16u << 10) /* behind what was passed over: a header, not its pages */
 
 struct stream_input {
     int fd;              /* -1: memory */
@@ -17,6 +18,7 @@ struct stream_input {
     uint64_t offset;     /* of `at` */
     const uint8_t *at;
     size_t left;
+    size_t ahead;        /* octets to read at once; grows while nothing is passed over */
     uint8_t *window;     /* STREAM_INPUT_WINDOW octets; NULL: memory */
 };
 
@@ -29,6 +31,7 @@ static struct stream_input *made(int fd, struct err *e)
         return NULL;
     }
     in->fd = fd;
+    in->ahead = FILL_BYTES;
     return in;
 }
 
@@ -103,7 +106,7 @@ int stream_input_peek(struct stream_input *in, size_t n, const uint8_t **ret, si
 {
     must(n <= STREAM_INPUT_WINDOW);
     while (in->left < n && !in->at_end) {
-        size_t want = n - in->left > FILL_BYTES ? n - in->left : FILL_BYTES, room;
+        size_t want = n - in->left > in->ahead ? n - in->left : in->ahead, room;
         int rc;
 
         if (in->at != in->window && (in->left == 0 || (size_t)(in->at - in->window) + n > STREAM_INPUT_WINDOW)) {
@@ -113,6 +116,7 @@ int stream_input_peek(struct stream_input *in, size_t n, const uint8_t **ret, si
         room = STREAM_INPUT_WINDOW - (size_t)(in->at - in->window) - in->left;
         if ((rc = fill(in, want < room ? want : room, e)) < 0)
             return rc;
+        in->ahead = 2 * in->ahead < FILL_BYTES ? 2 * in->ahead : FILL_BYTES;
     }
     *ret = in->at;
     *ret_left = in->left < n ? in->left : n;
@@ -138,6 +142,7 @@ bool stream_input_pass(struct stream_input *in, uint64_t n)
     in->offset += n;
     in->at = in->window;
     in->left = 0;
+    in->ahead = FILL_LEAST;
     return true;
 }
 
