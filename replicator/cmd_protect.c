@@ -47,8 +47,9 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     .command = "protect",
     .rows = rows,
-    .words = "SPEC is sim:NAME?mib=256&workload=kv&dirty=2000&seed=7&nic=udp:HOST:PORT (all\n"
-             "but the name may be left out). Runs until the guest ends, detach, or SIGTERM.\n",
+    .words = "SPEC is sim:NAME?mib=256&workload=kv&dirty=2000&seed=7&nic=udp:HOST:PORT\n"
+             "or nic=tap:NAME, whose output the kernel holds (all but the name may be left\n"
+             "out). Runs until the guest ends, detach, or SIGTERM.\n",
     .least = 1,
     .most = 1,
 };
