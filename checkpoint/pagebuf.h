@@ -1,7 +1,7 @@
 /* pagebuf — the bounded store that the pages of an epoch are copied into while the guest is paused.
  * Never blocks, never allocates after open: when full the caller drains it (encodes and sends) while
- * the guest stays paused, then goes on filling. Memory bound first, pause second (DESIGN: seed 003's
- * 4096-page buffer). Filled and drained as a whole: no ring, so that batches are contiguous. */
+ * the guest stays paused, then goes on filling. Memory bound first, pause second, as
+ * Remus' 4096-page buffer was meant. Filled and drained as a whole: no ring, so that batches are contiguous. */
 #ifndef REPLICATOR_CHECKPOINT_PAGEBUF_H
 #define REPLICATOR_CHECKPOINT_PAGEBUF_H
 

@@ -1,5 +1,5 @@
-/* pages — PAGE_DATA_ENCODED: up to PAGES_CHUNK_MAX pages, each by its own codec (seed 004 asked for a
- * record type of its own with an encoding per page).
+/* pages — PAGE_DATA_ENCODED: up to PAGES_CHUNK_MAX pages, each by its own codec: a
+ * record type of its own with an encoding per page, as was asked for when libxc's stream was designed.
  *
  *   u32 count · u32 batch · u64 digest · u32 index octets · u32 payload octets
  *   index:    per page  varint (pfn step << 1 | typed) · [u8 type, 1…15, when typed]

@@ -76,7 +76,7 @@ enum backup_action_type {
     BA_END,          /* all done: .reason                                                         */
 };
 
-/* Why an activation was refused; the numbers are exit codes (docs, ECOSYSTEM of OCF). */
+/* Why an activation was refused; the numbers are exit codes (docs/FAILOVER.md). */
 enum activate_refusal { REFUSED_NOTHING = 0, REFUSED_FENCING = 10, REFUSED_NO_CHECKPOINT = 11 };
 
 /* Why a replica ended. */
