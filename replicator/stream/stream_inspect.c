@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "checkpoint/reading.h"
+#include "checkpoint/formats/reading.h"
 #include "replicator/commands.h"
 #include "replicator/stream/stream_source.h"
 #include "replicator/stream/stream_tools.h"

@@ -2,7 +2,7 @@
 #ifndef REPLICATOR_STREAM_STREAM_OPEN_H
 #define REPLICATOR_STREAM_STREAM_OPEN_H
 
-#include "checkpoint/image.h"
+#include "checkpoint/formats/image.h"
 #include "replicator/stream/stream_source.h"
 
 struct opened {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "checkpoint/stream_output.h"
+#include "checkpoint/formats/stream_output.h"
 #include "replicator/commands.h"
 #include "replicator/link/link.h"
 #include "replicator/options.h"

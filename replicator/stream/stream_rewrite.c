@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "checkpoint/image_replay.h"
+#include "checkpoint/formats/image_replay.h"
 #include "replicator/commands.h"
 #include "replicator/stream/stream_target.h"
 

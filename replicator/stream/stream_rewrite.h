@@ -2,7 +2,7 @@
 #ifndef REPLICATOR_STREAM_STREAM_REWRITE_H
 #define REPLICATOR_STREAM_STREAM_REWRITE_H
 
-#include "checkpoint/stream_writer.h"
+#include "checkpoint/formats/stream_writer.h"
 #include "replicator/stream/stream_source.h"
 
 #define CHECKPOINT_ALL  UINT64_MAX

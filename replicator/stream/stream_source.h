@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "checkpoint/reading.h"
+#include "checkpoint/formats/reading.h"
 #include "replicator/options.h"
 
 /* First member of every command's options. */

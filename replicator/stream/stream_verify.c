@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/image.h"
+#include "checkpoint/formats/image.h"
 #include "replicator/commands.h"
 #include "replicator/stream/stream_source.h"
 #include "replicator/stream/stream_tools.h"

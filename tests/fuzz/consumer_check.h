@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "checkpoint/reading.h"
+#include "checkpoint/formats/reading.h"
 #include "compress/codec.h"
 
 #define CHECK_PAGES 8u /* that are remembered; a reader may name others */

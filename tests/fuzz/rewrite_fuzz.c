@@ -4,8 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "checkpoint/image.h"
-#include "checkpoint/stream_writer.h"
+#include "checkpoint/formats/image.h"
+#include "checkpoint/formats/stream_writer.h"
 #include "compress/codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t bytes);

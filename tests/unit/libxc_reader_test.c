@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "checkpoint/image.h"
+#include "checkpoint/formats/image.h"
 #include "checkpoint/record.h"
 #include "compress/codec.h"
 

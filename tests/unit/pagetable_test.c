@@ -10,7 +10,7 @@
 
 #include "base/rng.h"
 #include "checkpoint/guest.h"
-#include "checkpoint/pagetable.h"
+#include "checkpoint/formats/pagetable.h"
 
 #define PAGES 5000u
 

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "checkpoint/stream_input.h"
+#include "checkpoint/formats/stream_input.h"
 
 #define BYTES (5u << 20)
 

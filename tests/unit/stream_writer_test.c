@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "checkpoint/record.h"
-#include "checkpoint/stream_writer.h"
+#include "checkpoint/formats/stream_writer.h"
 #include "compress/codec.h"
 
 #define STREAM_BYTES (1u << 20)

@@ -1,5 +1,5 @@
 /* toolstack_test — the device model's mappings, from the old chunk to the emulator's keys. */
-#include "checkpoint/toolstack.h"
+#include "checkpoint/formats/toolstack.h"
 
 #include <errno.h>
 #include <stdarg.h>

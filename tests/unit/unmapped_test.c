@@ -1,5 +1,5 @@
 /* unmapped_test — the list of pages that a restore frees when everything else is done. */
-#include "checkpoint/unmapped.h"
+#include "checkpoint/formats/unmapped.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* foreign — see foreign.h. */
-#include "checkpoint/foreign.h"
+#include "checkpoint/formats/foreign.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static const struct {
     uint32_t number;
 } rows[] = {
 #define FOREIGN(name, number) { #name, number },
-#include "checkpoint/foreign.def"
+#include "checkpoint/formats/foreign.def"
 #undef FOREIGN
 };
 

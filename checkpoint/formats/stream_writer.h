@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "checkpoint/image.h"
+#include "checkpoint/formats/image.h"
 #include "checkpoint/pages.h"
-#include "checkpoint/reading.h"
-#include "checkpoint/stream_output.h"
+#include "checkpoint/formats/reading.h"
+#include "checkpoint/formats/stream_output.h"
 
 struct writer_wishes {
     enum stream_framing framing; /* LIBXC, LIBXL or XL */

@@ -1,6 +1,6 @@
 /* libxc_pages — PAGE_DATA and our PAGE_DATA_ENCODED, as they come: a record of any length in the memory
  * of its entries. Lengths are compared in 64 bits, and before anything is taken by them. */
-#include "checkpoint/libxc_inside.h"
+#include "checkpoint/formats/libxc_inside.h"
 
 #include <errno.h>
 #include <inttypes.h>

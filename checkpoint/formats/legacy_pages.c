@@ -1,7 +1,7 @@
 /* legacy_pages — the pages of a legacy stream: batches with their content behind them (format A), or
  * entries here and compressed octets there (format B), put together in the order of the entries.
  * Holds 4 octets an entry that waits, and at most LEGACY_AHEAD_MAX octets that came before theirs. */
-#include "checkpoint/legacy_inside.h"
+#include "checkpoint/formats/legacy_inside.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,14 +1,14 @@
 /* writer_state — the writer's blobs and parameters. HVM_CONTEXT waits for HVM_PARAMS, the emulators'
  * records for the end of the libxc part, both in a spool; all others are written as they come. */
-#include "checkpoint/writer_inside.h"
+#include "checkpoint/formats/writer_inside.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/foreign.h"
-#include "checkpoint/libxl.h"
-#include "checkpoint/toolstack.h"
+#include "checkpoint/formats/foreign.h"
+#include "checkpoint/formats/libxl.h"
+#include "checkpoint/formats/toolstack.h"
 
 #define SLICE_BYTES        65536u
 #define VCPU_HEADER_BYTES  8u

@@ -1,11 +1,11 @@
 /* stream_writer — see stream_writer.h: headers, order, checkpoints. */
-#include "checkpoint/writer_inside.h"
+#include "checkpoint/formats/writer_inside.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/libxl.h"
+#include "checkpoint/formats/libxl.h"
 #include "compress/pagecache.h"
 
 #define CACHE_BYTES (24u << 20)

@@ -4,7 +4,7 @@
 #ifndef REPLICATOR_CHECKPOINT_WRITER_INSIDE_H
 #define REPLICATOR_CHECKPOINT_WRITER_INSIDE_H
 
-#include "checkpoint/stream_writer.h"
+#include "checkpoint/formats/stream_writer.h"
 
 #define BATCH_PAGES 1024u
 #define SENT_MAX    64u

@@ -1,6 +1,6 @@
 /* image_replay — see image_replay.h. The order is that of Xen's own saver, except that a blob's place
  * among its like is its name's. */
-#include "checkpoint/image_replay.h"
+#include "checkpoint/formats/image_replay.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* writer_pages — the writer's batches: 1024 pages of PAGE_DATA at most, or chunks of PAGE_DATA_ENCODED
  * whose pfns ascend. */
-#include "checkpoint/writer_inside.h"
+#include "checkpoint/formats/writer_inside.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * be found: a PV stream without extended info looks like HVM, a 32-bit HVM stream whose body is empty
  * looks like 64 bits. Every complete epoch is a checkpoint, that of a plain stream too. Where an epoch
  * after the first breaks off, the one before it stands. */
-#include "checkpoint/legacy_inside.h"
+#include "checkpoint/formats/legacy_inside.h"
 
 #include <errno.h>
 #include <inttypes.h>

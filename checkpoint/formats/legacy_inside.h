@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "checkpoint/reading.h"
+#include "checkpoint/formats/reading.h"
 
 #define LEGACY_PAGES_MAX 0x0fffffffu /* a saver refuses to write more */
 #define LEGACY_BATCH_MAX 1024u

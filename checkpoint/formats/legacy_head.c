@@ -1,7 +1,7 @@
 /* legacy_head — what opens a legacy stream: the size of the guest, and of a PV guest its extended info
  * and the list of its p2m's frames. Finds out what the stream does not say: the width of its words and
  * the kind of its guest. */
-#include "checkpoint/legacy_inside.h"
+#include "checkpoint/formats/legacy_inside.h"
 
 #include <errno.h>
 #include <inttypes.h>

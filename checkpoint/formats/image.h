@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "base/sha256.h"
-#include "checkpoint/reading.h"
-#include "checkpoint/spool.h"
+#include "checkpoint/formats/reading.h"
+#include "checkpoint/formats/spool.h"
 
 #define IMAGE_STATES_MAX 65536u /* distinct blobs */
 #define IMAGE_PARAMS_MAX 4096u  /* distinct HVM parameters */

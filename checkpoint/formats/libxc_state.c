@@ -1,13 +1,13 @@
 /* libxc_state — the records that carry no pages: sizes, guests and contents that the format allows. */
-#include "checkpoint/libxc_inside.h"
+#include "checkpoint/formats/libxc_inside.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "checkpoint/foreign.h"
+#include "checkpoint/formats/foreign.h"
 #include "checkpoint/guest.h"
-#include "checkpoint/libxl.h"
+#include "checkpoint/formats/libxl.h"
 #include "compress/codec.h"
 
 #define PV_INFO_BYTES      8u

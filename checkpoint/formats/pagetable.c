@@ -1,6 +1,6 @@
 /* pagetable — see pagetable.h. A folder of leaves, a leaf 512 pages. A page has two values, the committed
  * one and the newest one with the number of the epoch that set it, so that a commit is one increment. */
-#include "checkpoint/pagetable.h"
+#include "checkpoint/formats/pagetable.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* legacy_tail — what ends an epoch of a legacy stream: the vcpus and the shared info page of a PV guest,
  * or the context of an HVM guest and the state of its device model. */
-#include "checkpoint/legacy_inside.h"
+#include "checkpoint/formats/legacy_inside.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* stream_input — see stream_input.h. A window of memory slides over the descriptor; memory is its own
  * window. */
-#include "checkpoint/stream_input.h"
+#include "checkpoint/formats/stream_input.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* toolstack — see toolstack.h. */
-#include "checkpoint/toolstack.h"
+#include "checkpoint/formats/toolstack.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,12 +1,12 @@
 /* xl_reader — the header that `xl save` and `xl migrate` put before a stream: flags and the domain's
  * configuration. Xen 4.6 and later go on with a libxl stream, earlier ones with a legacy one. */
-#include "checkpoint/reading.h"
+#include "checkpoint/formats/reading.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "checkpoint/libxl.h"
+#include "checkpoint/formats/libxl.h"
 
 #define OPTIONAL_MAX      (16u << 20) /* octets; xl has no bound */
 

@@ -1,6 +1,6 @@
 /* image — see image.h. Blobs and parameters are two small sorted lists, copied at a commit; pages are
  * in the table that the reader keeps. */
-#include "checkpoint/image.h"
+#include "checkpoint/formats/image.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* legacy_tmem — transcendent memory in a legacy stream: pools with their pages, and what was invalid
  * since. Nothing reads it any more, so it is only walked, and kept as it stands: in pieces that
  * consumers take as states TMEM and TMEM_EXTRA with running indexes. Any size in bounded memory. */
-#include "checkpoint/legacy_inside.h"
+#include "checkpoint/formats/legacy_inside.h"
 
 #include <errno.h>
 #include <inttypes.h>

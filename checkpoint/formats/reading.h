@@ -23,10 +23,10 @@
 #include "base/attr.h"
 #include "base/digest.h"
 #include "base/err.h"
-#include "checkpoint/pagetable.h"
+#include "checkpoint/formats/pagetable.h"
 #include "checkpoint/stream.h"
-#include "checkpoint/stream_input.h"
-#include "checkpoint/unmapped.h"
+#include "checkpoint/formats/stream_input.h"
+#include "checkpoint/formats/unmapped.h"
 
 enum stream_framing { FRAMING_AUTO, FRAMING_LIBXC, FRAMING_LIBXL, FRAMING_XL, FRAMING_LEGACY };
 enum stream_mode { MODE_AUTO, MODE_PLAIN, MODE_REMUS };

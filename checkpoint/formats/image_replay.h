@@ -3,7 +3,7 @@
 #ifndef REPLICATOR_CHECKPOINT_IMAGE_REPLAY_H
 #define REPLICATOR_CHECKPOINT_IMAGE_REPLAY_H
 
-#include "checkpoint/image.h"
+#include "checkpoint/formats/image.h"
 
 /* The image was made with has_pages and has_states; facts are those of its reading. */
 MUST_CHECK int image_replay(struct image *i, const struct stream_facts *facts, struct consumer to,

@@ -3,7 +3,7 @@
  * our own records are read too (a capture of a session, a packed image).
  * After the first CHECKPOINT a record counts only once the next CHECKPOINT has come: what is wrong in
  * an epoch that never commits was never applied by anybody. Big-endian bodies are refused. */
-#include "checkpoint/libxc_inside.h"
+#include "checkpoint/formats/libxc_inside.h"
 
 #include <errno.h>
 #include <inttypes.h>

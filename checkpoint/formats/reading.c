@@ -1,6 +1,6 @@
 /* reading — see reading.h: what all readers share. Keeps the place, the refusal and the transaction,
  * and chooses the reader. */
-#include "checkpoint/reading.h"
+#include "checkpoint/formats/reading.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 #include "checkpoint/guest.h"
 #include "checkpoint/record.h"
-#include "checkpoint/libxl.h"
+#include "checkpoint/formats/libxl.h"
 #include "compress/codec.h"
 
 static const char xl_magic[XL_MAGIC_BYTES] = { XL_MAGIC };

@@ -1,5 +1,5 @@
 /* stream_output — see stream_output.h. */
-#include "checkpoint/stream_output.h"
+#include "checkpoint/formats/stream_output.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* spool — see spool.h. */
-#include "checkpoint/spool.h"
+#include "checkpoint/formats/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>

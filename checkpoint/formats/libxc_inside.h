@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "checkpoint/reading.h"
+#include "checkpoint/formats/reading.h"
 #include "checkpoint/record.h"
 
 #define LIBXC_PV_VCPUS_MAX 8192u

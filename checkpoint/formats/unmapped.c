@@ -1,5 +1,5 @@
 /* unmapped — see unmapped.h. */
-#include "checkpoint/unmapped.h"
+#include "checkpoint/formats/unmapped.h"
 
 #include <errno.h>
 #include <stdlib.h>

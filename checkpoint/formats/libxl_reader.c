@@ -1,8 +1,8 @@
 /* libxl_reader — the libxl migration stream, version 2: records around one libxc stream. A checkpoint
  * is committed by CHECKPOINT_END, not before. Lengths are bounded here, though libxl has no bound;
  * optional records are skipped, as the text says and libxl does not. */
-#include "checkpoint/libxc_inside.h"
-#include "checkpoint/libxl.h"
+#include "checkpoint/formats/libxc_inside.h"
+#include "checkpoint/formats/libxl.h"
 
 #include <errno.h>
 #include <inttypes.h>
