@@ -63,11 +63,11 @@ static json_t *libraries(void)
 
 static json_t *describe(void)
 {
-    return json_pack("{s:i, s:s, s:{s:i, s:i}, s:{s:i, s:i}, s:s, s:[s], s:[s,s], s:[s,s,s], s:o, s:o, s:o}",
+    return json_pack("{s:i, s:s, s:{s:i, s:i}, s:{s:i, s:i}, s:s, s:[s], s:[s,s,s], s:[s,s,s], s:o, s:o, s:o}",
                      "schema", 1, "version", REPLICATOR_VERSION, "protocol", "least", PROTOCOL_VERSION,
                      "most", PROTOCOL_VERSION, "stream", "least", 2, "most", STREAM_VERSION, "records",
                      "0x52500000-0x525000ff, optional 0xd2500000-0xd25000ff", "guests", "sim", "netbufs",
-                     "queue", "none", "links", "tcp", "unix", "exec", "codecs",
+                     "queue", "plug", "none", "links", "tcp", "unix", "exec", "codecs",
                      list_of(codec_name, CODEC_COUNT), "failpoints",
                      list_of(failpoint_at, failpoints()), "libraries", libraries());
 }
