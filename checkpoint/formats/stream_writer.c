@@ -39,10 +39,13 @@ int writer_record(struct stream_writer *w, uint32_t type, const void *body, size
 
 int writer_static_end(struct stream_writer *w, struct err *e)
 {
+    int rc;
+
     if (w->has_static_end)
         return 0;
     w->has_static_end = true;
-    return w->wishes.version < 3 ? 0 : writer_record(w, RECORD_STATIC_DATA_END, NULL, 0, e);
+    rc = w->wishes.version < 3 ? 0 : writer_record(w, RECORD_STATIC_DATA_END, NULL, 0, e);
+    return rc < 0 || !w->is_verify_due ? rc : writer_record(w, RECORD_VERIFY, NULL, 0, e);
 }
 
 /* ---- headers ------------------------------------------------------------------------------------- */
@@ -217,8 +220,13 @@ static int take_note(void *c, enum stream_note note, struct err *e)
         W->is_plain = true;
     if (note != NOTE_VERIFY)
         return 0; /* the end of static records is written when it is needed */
-    if ((rc = go_on(W, e)) < 0 || (rc = writer_headers(W, e)) < 0 || (rc = writer_static_end(W, e)) < 0 ||
-        (rc = writer_pages_flush(W, e)) < 0)
+    if ((rc = go_on(W, e)) < 0 || (rc = writer_headers(W, e)) < 0)
+        return rc;
+    if (!W->has_static_end) { /* it is about pages, and static records may still come */
+        W->is_verify_due = true;
+        return 0;
+    }
+    if ((rc = writer_pages_flush(W, e)) < 0)
         return rc;
     return writer_record(W, RECORD_VERIFY, NULL, 0, e);
 }

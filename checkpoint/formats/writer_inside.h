@@ -23,7 +23,7 @@ struct stream_writer {
     struct consumer memory;
     struct image late, config;
     struct stream_facts facts;
-    bool has_headers, has_static_end;
+    bool has_headers, has_static_end, is_verify_due;
     bool is_checkpoint_due;     /* committed, but perhaps the stream ends here: see take_commit */
     uint64_t committed_at;      /* offset behind the last commit */
     uint64_t checkpoints, left_out;

@@ -1,5 +1,6 @@
 #!/bin/bash
-# fuzz PROGRAM — replays the corpus in the tree, then looks for new inputs for FUZZ_SECONDS.
+# fuzz PROGRAM — replays the corpus in the tree, then looks for new inputs for FUZZ_SECONDS from
+# FUZZ_SEED (a fixed one, so that a check says the same twice; give another to look elsewhere).
 # Finds go to build/fuzz/corpus/NAME (move good ones to tests/fuzz/corpus/NAME), crashes to
 # build/fuzz/crash-NAME-*.
 set -u
@@ -7,7 +8,8 @@ program=$1
 name=$(basename "$program" _fuzz)
 kept=tests/fuzz/corpus/$name
 found=${BUILD:-build}/fuzz/corpus/$name
-limits=(-timeout=10 -rss_limit_mb=1024 "-artifact_prefix=${BUILD:-build}/fuzz/crash-$name-")
+# libFuzzer ends with 77 when it found something, which here would mean skipped.
+limits=(-error_exitcode=1 -timeout_exitcode=1 -timeout=10 -rss_limit_mb=1024 "-artifact_prefix=${BUILD:-build}/fuzz/crash-$name-")
 mkdir -p "$found"
 seeds=()
 if [ -d "$kept" ]; then
@@ -16,7 +18,7 @@ if [ -d "$kept" ]; then
 fi
 dictionary=()
 [ ! -f "tests/fuzz/$name.dict" ] || dictionary=("-dict=tests/fuzz/$name.dict")
-"$program" "-max_total_time=${FUZZ_SECONDS:-10}" -print_final_stats=1 "${limits[@]}" \
+"$program" "-seed=${FUZZ_SEED:-1}" "-max_total_time=${FUZZ_SECONDS:-10}" -print_final_stats=1 "${limits[@]}" \
     "${dictionary[@]}" "$found" "${seeds[@]}" 2>&1 |
     awk '{ print } /number_of_executed_units/ { n = $2 }
          END { if (n) print "# '"$name"': " n " inputs in '"${FUZZ_SECONDS:-10}"' s" }'
