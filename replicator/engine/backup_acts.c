@@ -129,7 +129,6 @@ static void take_link(struct backup_engine *b)
 static int ask_arbiter(struct backup_engine *b, uint32_t term, struct err *e)
 {
     struct fence_question q = { .lineage = b->proto.lineage, .term = term, .side = FENCE_BACKUP };
-
     int rc;
 
     if (b->asked)

@@ -153,7 +153,6 @@ static void count_ack(struct primary_engine *p)
 static int ask_arbiter(struct primary_engine *p, const struct primary_action *a, struct err *e)
 {
     struct fence_question q = { .lineage = p->proto.lineage, .term = a->term, .side = FENCE_PRIMARY };
-
     int rc;
 
     if (p->asked)
