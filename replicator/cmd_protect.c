@@ -3,6 +3,7 @@
 #include "replicator/commands.h"
 #include "replicator/options.h"
 #include "replicator/daemon/primary_daemon.h"
+#include "replicator/domain/domain.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -111,9 +112,9 @@ int cmd_protect(int argc, char **argv)
     if (rc != EXIT_OK)
         return rc;
     o.spec = argv[first];
-    if (strncmp(o.spec, "sim:", 4) != 0) {
-        fprintf(stderr, "replicator protect: \"%.80s\" is no simulated guest, and this build knows no other "
-                        "kind: write sim:NAME\n", o.spec);
+    if (!domain_kind(o.spec)) {
+        fprintf(stderr, "replicator protect: \"%.80s\" is no kind of guest that this build knows: "
+                        "write sim:NAME\n", o.spec);
         return EXIT_UNIMPLEMENTED;
     }
     if (run_dir_open(&o.run, c.run_dir, &e) < 0)

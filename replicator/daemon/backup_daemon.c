@@ -9,15 +9,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "checkpoint/sim/guest_sim.h"
-#include "checkpoint/sim/replica_sim.h"
 #include "replicator/daemon/adoption.h"
 #include "replicator/commands.h"
 #include "replicator/engine/backup_engine.h"
 #include "replicator/daemon/greeting.h"
-#include "replicator/daemon/nic.h"
 #include "replicator/stats/status_json.h"
 #include "replicator/control/told.h"
+#include "replicator/domain/domain.h"
 
 #define STEPS_A_TURN      64u
 #define FENCE_TIMEOUT_NS  (60 * NS_PER_S)
@@ -31,8 +29,7 @@ struct backup_daemon {
     uint64_t timeout_ns;           /* of the newest session */
     struct fence *fence;
     struct backup_engine *engine;
-    struct guest *guest;           /* the engine's, once it runs here */
-    struct nic nic;
+    struct domain *domain;         /* once there is a replica; its guest is the engine's */
     struct adoption adoption;
     struct loop loop;
     struct told told;
@@ -64,26 +61,34 @@ static uint64_t world_now(UNUSED void *context)
     return clock_now_ns();
 }
 
-static int world_make_replica(UNUSED void *context, const struct hello *h, struct replica **ret,
-                              struct err *e)
+static void close_domain(struct backup_daemon *d)
 {
-    return replica_sim_open(ret, h->spec, h->pages, e);
+    if (d->domain)
+        d->domain->ops->close(d->domain);
+    d->domain = NULL;
+}
+
+static int world_make_replica(void *context, const struct hello *h, struct replica **ret, struct err *e)
+{
+    struct backup_daemon *d = context;
+    const struct domain_ops *kind = domain_kind(h->spec);
+
+    if (!kind)
+        return err_set(e, EOPNOTSUPP, "this backup knows no kind of guest \"%.40s\"", h->spec);
+    close_domain(d); /* of a replica that was given up */
+    return kind->await(&d->domain, h, ret, e);
 }
 
 static int world_run_guest(void *context, struct guest *g, struct err *e)
 {
-    struct backup_daemon *d = context;
-    int rc;
+    struct domain *domain = ((struct backup_daemon *)context)->domain;
 
-    nic_close(&d->nic); /* of an attempt that failed */
-    rc = nic_open(&d->nic, guest_sim_spec_of(g)->nic, e);
-    if (rc < 0)
-        return rc;
-    guest_sim_connect(g, (struct guest_nic){ nic_send, &d->nic });
-    rc = g->ops->resume(g, e);
-    if (rc == 0)
-        d->guest = g;
-    return rc;
+    return domain->ops->run(domain, g, e);
+}
+
+static struct guest *guest_of(const struct backup_daemon *d)
+{
+    return d->domain ? d->domain->guest : NULL;
 }
 
 static void world_say(void *context, int level, const char *text)
@@ -155,7 +160,7 @@ static json_t *control_settle(void *context, const struct control_request *r, ui
 /* For proofs: the guest answers for its own memory. */
 static json_t *check_guest(const struct backup_daemon *d)
 {
-    struct guest *g = d->guest;
+    struct guest *g = guest_of(d);
     struct err e;
     int rc, resumed;
 
@@ -163,7 +168,7 @@ static json_t *check_guest(const struct backup_daemon *d)
         return control_refusal(EXIT_NOT_RUNNING, "no guest runs here");
     rc = g->ops->pause(g, &e);
     if (rc == 0)
-        rc = guest_sim_check(g, &e);
+        rc = d->domain->ops->check(d->domain, &e);
     if (rc == -ECANCELED)
         return control_refusal(EXIT_FAILED, e.text);
     resumed = g->ops->resume(g, rc < 0 ? &(struct err){ 0 } : &e);
@@ -235,9 +240,9 @@ static void close_all(struct backup_daemon *d)
     control_close(d->told.control);
     adoption_close(&d->adoption);
     backup_engine_close(d->engine); /* and the guest with it */
+    close_domain(d);
     if (d->fence)
         d->fence->ops->close(d->fence);
-    nic_close(&d->nic);
     loop_close(&d->loop);
     auto_close(&d->lock_fd);
     auto_close(&d->report_fd);
@@ -287,7 +292,7 @@ static void tell_changes(struct backup_daemon *d)
     }
     if (s.state == B_ENDED && d->ended_at_ns == 0)
         d->ended_at_ns = clock_now_ns();
-    d->guest_ended = d->guest && d->guest->ops->life(d->guest) != GUEST_RUNS;
+    d->guest_ended = guest_of(d) && guest_of(d)->ops->life(guest_of(d)) != GUEST_RUNS;
 }
 
 static bool work(struct backup_daemon *d)
@@ -323,10 +328,10 @@ static void turn(struct backup_daemon *d, bool is_busy)
     struct engine_fds fds;
     struct hello hello;
     struct link *link;
-    unsigned nic;
+    unsigned input;
 
     loop_begin(&d->loop);
-    nic = loop_watch(&d->loop, d->nic.fd, POLLIN);
+    input = loop_watch(&d->loop, d->domain ? d->domain->ops->input_fd(d->domain) : -1, POLLIN);
     control_watch(d->told.control, &d->loop);
     adoption_watch(&d->adoption, &d->loop);
     backup_engine_fds(d->engine, &fds);
@@ -336,8 +341,8 @@ static void turn(struct backup_daemon *d, bool is_busy)
     loop_watch(&d->loop, fds.guest, POLLIN);
     loop_wait(&d->loop, wake_at(d, is_busy));
     take_signals(d);
-    if (loop_ready(&d->loop, nic) && d->guest)
-        nic_receive(&d->nic, d->guest);
+    if (loop_ready(&d->loop, input))
+        d->domain->ops->input(d->domain);
     if (adoption_serve(&d->adoption, &d->loop, d->name, &link, &hello))
         adopt(d, link, &hello);
     control_serve(d->told.control, &d->loop, clock_now_ns());
@@ -384,7 +389,7 @@ static void run(struct backup_daemon *d)
 int backup_daemon_run(const struct backup_options *o, const struct backup_start *start)
 {
     struct backup_daemon d = { .options = o, .lock_fd = start->lock_fd, .report_fd = start->report_fd,
-                               .nic = { .fd = -1 }, .loop = { .signal_fd = -1 } };
+                               .loop = { .signal_fd = -1 } };
     struct backup_world world;
     struct link *link = NULL;
     char who[GUEST_NAME_MAX + 16];

@@ -10,17 +10,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rng.h"
-#include "checkpoint/sim/guest_sim.h"
 #include "checkpoint/pages.h"
-#include "netbuf/netbuf_none.h"
 #include "netbuf/netbuf_plug.h"
-#include "netbuf/netbuf_queue.h"
 #include "replicator/commands.h"
 #include "replicator/engine/primary_engine.h"
-#include "replicator/daemon/nic.h"
 #include "replicator/daemon/past.h"
 #include "replicator/stats/status_json.h"
 #include "replicator/control/told.h"
+#include "replicator/domain/domain.h"
 
 #define STEPS_A_TURN     64u             /* of the engine, before anybody else is looked at */
 #define FENCE_TIMEOUT_NS (60 * NS_PER_S) /* STONITH devices take their time */
@@ -29,10 +26,7 @@
 struct primary_daemon {
     const struct primary_options *options;
     struct guest_info about;
-    struct guest *guest;
-    struct netbuf *netbuf;
-    struct nic nic;
-    bool is_plugged;          /* the kernel holds the guest's output, not we */
+    struct domain *domain;
     uint64_t degraded_ns;     /* when its plug was first seen to be in trouble; 0: it is sound */
     struct fence *fence;
     struct primary_engine *engine;
@@ -84,26 +78,19 @@ static void world_epoch_done(void *context)
 
 /* ---- the control socket's world --------------------------------------------------------------------- */
 
-static void hold_times(const struct primary_daemon *d, struct histogram *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    if (!d->options->unsafe_netbuf && !d->is_plugged)
-        netbuf_queue_holds(d->netbuf, ret);
-}
-
 static json_t *control_status(void *context)
 {
     const struct primary_daemon *d = context;
     struct histogram hold;
     struct primary_facts facts = {
         .guest = &d->about,
-        .holds_output = d->netbuf->ops->holds,
+        .holds_output = d->domain->netbuf->ops->holds,
         .hold_ns = &hold,
         .last_loss = d->told.last_reason,
     };
     struct primary_status s;
 
-    hold_times(d, &hold);
+    d->domain->ops->holds(d->domain, &hold);
     primary_engine_status(d->engine, &s);
     return status_json_primary(&s, &facts);
 }
@@ -138,56 +125,33 @@ static json_t *control_ask(void *context, const struct control_request *r)
 static int open_lock(struct primary_daemon *d, struct err *e)
 {
     const struct primary_options *o = d->options;
-    struct guest_sim_spec spec;
+    char name[GUEST_NAME_MAX + 1];
     pid_t holder = 0;
-    int rc = guest_sim_spec_parse(o->spec, &spec, e);
+    int rc = domain_kind(o->spec)->name(o->spec, name, e);
 
     if (rc < 0 || (rc = run_dir_make(&o->run, e)) < 0 ||
-        (rc = run_dir_file(&o->run, RUN_PRIMARY, spec.name, "past", d->past_path, e)) < 0)
+        (rc = run_dir_file(&o->run, RUN_PRIMARY, name, "past", d->past_path, e)) < 0)
         return rc;
-    rc = run_dir_lock(&o->run, RUN_PRIMARY, spec.name, &d->lock_fd, &holder, e);
+    rc = run_dir_lock(&o->run, RUN_PRIMARY, name, &d->lock_fd, &holder, e);
     if (rc == -EBUSY)
         return err_set(e, EBUSY, "%s is protected already, by process %ld: look with "
-                       "replicator status %s", spec.name, (long)holder, spec.name);
+                       "replicator status %s", name, (long)holder, name);
     return rc;
 }
 
-/* A guest on a TAP sends straight to it: the kernel holds what comes out of it. */
-static int open_plug(struct primary_daemon *d, const char *tap, struct err *e)
+/* The guest and what holds its output; nothing runs yet. */
+static int open_domain(struct primary_daemon *d, struct err *e)
 {
     const struct primary_options *o = d->options;
-    struct netbuf_plug_options plug = { .domain = d->about.name, .vifs = &tap, .count = 1,
-                                        .limit_bytes = o->netbuf_bytes };
     char folder[RUN_PATH_MAX];
+    const struct domain_options wanted = { .spec = o->spec, .netbuf_folder = folder,
+                                           .netbuf_bytes = o->netbuf_bytes,
+                                           .unsafe_netbuf = o->unsafe_netbuf };
     int rc = run_dir_netbuf(&o->run, folder, e);
 
-    plug.folder = folder;
-    memcpy(plug.uuid, d->about.uuid, sizeof(plug.uuid));
-    if (rc < 0 || (rc = netbuf_plug_open(&d->netbuf, &plug, e)) < 0)
+    if (rc < 0 || (rc = domain_kind(o->spec)->open(&d->domain, &wanted, e)) < 0)
         return rc;
-    d->is_plugged = true;
-    guest_sim_connect(d->guest, (struct guest_nic){ nic_send, &d->nic });
-    return 0;
-}
-
-/* The guest's frames go through the netbuf to the NIC; nothing runs yet. */
-static int open_guest(struct primary_daemon *d, struct err *e)
-{
-    const struct primary_options *o = d->options;
-    struct netbuf_sink sink = { nic_send, &d->nic };
-    int rc = guest_sim_open(&d->guest, o->spec, e);
-
-    if (rc < 0 || (rc = nic_open(&d->nic, guest_sim_spec_of(d->guest)->nic, e)) < 0)
-        return rc;
-    d->guest->ops->info(d->guest, &d->about);
-    if (d->nic.is_tap && !o->unsafe_netbuf)
-        return open_plug(d, nic_tap_name(guest_sim_spec_of(d->guest)->nic), e);
-    rc = o->unsafe_netbuf ? netbuf_none_open(&d->netbuf, sink, e)
-                          : netbuf_queue_open(&d->netbuf, o->netbuf_bytes, sink, e);
-    if (rc < 0)
-        return rc;
-    guest_sim_connect(d->guest, (struct guest_nic){
-                                    o->unsafe_netbuf ? netbuf_none_push : netbuf_queue_push, d->netbuf });
+    d->domain->guest->ops->info(d->domain->guest, &d->about);
     return 0;
 }
 
@@ -204,8 +168,8 @@ static int open_engine(struct primary_daemon *d, struct primary_world *world, st
     const struct primary_options *o = d->options;
     struct primary_past past;
     struct primary_parts parts = {
-        .guest = d->guest,
-        .netbuf = d->netbuf,
+        .guest = d->domain->guest,
+        .netbuf = d->domain->netbuf,
         .world = world,
         .timing = o->timing,
         .epoch = { .buffer_pages = o->buffer_pages,
@@ -225,7 +189,7 @@ static int open_engine(struct primary_daemon *d, struct primary_world *world, st
     d->past = past;
     /* An earlier process may have been replaced by the backup: nothing leaves until the token says. */
     if (past.armed && !d->fence->ops->primary_owns)
-        rc = d->netbuf->ops->mark(d->netbuf, 0, e);
+        rc = d->domain->netbuf->ops->mark(d->domain->netbuf, 0, e);
     return rc < 0 ? rc : primary_engine_open(&d->engine, &parts, e);
 }
 
@@ -272,7 +236,7 @@ static void watch_engine(struct primary_daemon *d)
 static void watch_plug(struct primary_daemon *d)
 {
     struct err e;
-    int rc = netbuf_plug_watch(d->netbuf, &e);
+    int rc = netbuf_plug_watch(d->domain->netbuf, &e);
 
     if (rc < 0 && d->degraded_ns == 0) {
         d->degraded_ns = clock_now_ns();
@@ -286,18 +250,18 @@ static void watch_plug(struct primary_daemon *d)
 static void turn(struct primary_daemon *d)
 {
     bool is_busy = work(d);
-    unsigned nic, plug;
+    unsigned input, plug;
 
     loop_begin(&d->loop);
-    nic = loop_watch(&d->loop, d->nic.fd, POLLIN);
-    plug = loop_watch(&d->loop, d->is_plugged ? netbuf_plug_fd(d->netbuf) : -1, POLLIN);
+    input = loop_watch(&d->loop, d->domain->ops->input_fd(d->domain), POLLIN);
+    plug = loop_watch(&d->loop, d->domain->is_plugged ? netbuf_plug_fd(d->domain->netbuf) : -1, POLLIN);
     control_watch(d->told.control, &d->loop);
     watch_engine(d);
     loop_wait(&d->loop,
               is_busy || primary_engine_is_over(d->engine) ? 0 : primary_engine_deadline(d->engine));
     take_signals(d);
-    if (loop_ready(&d->loop, nic))
-        nic_receive(&d->nic, d->guest);
+    if (loop_ready(&d->loop, input))
+        d->domain->ops->input(d->domain);
     if (loop_ready(&d->loop, plug) || d->degraded_ns != 0)
         watch_plug(d);
     control_serve(d->told.control, &d->loop, clock_now_ns());
@@ -332,10 +296,10 @@ static int open_all(struct primary_daemon *d, struct primary_world *world, struc
 {
     int rc;
 
-    if ((rc = open_lock(d, e)) < 0 || (rc = open_guest(d, e)) < 0 || (rc = open_engine(d, world, e)) < 0 ||
+    if ((rc = open_lock(d, e)) < 0 || (rc = open_domain(d, e)) < 0 || (rc = open_engine(d, world, e)) < 0 ||
         (rc = loop_open(&d->loop, e)) < 0 || (rc = open_control(d, e)) < 0)
         return rc;
-    return d->guest->ops->resume(d->guest, e);
+    return d->domain->guest->ops->resume(d->domain->guest, e);
 }
 
 /* The engine first: it never opens the plug, and the guest must not outlive what holds its output. */
@@ -343,13 +307,10 @@ static void close_all(struct primary_daemon *d)
 {
     control_close(d->told.control);
     primary_engine_close(d->engine);
-    if (d->guest)
-        d->guest->ops->close(d->guest);
-    if (d->netbuf)
-        d->netbuf->ops->close(d->netbuf);
+    if (d->domain)
+        d->domain->ops->close(d->domain);
     if (d->fence)
         d->fence->ops->close(d->fence);
-    nic_close(&d->nic);
     loop_close(&d->loop);
     auto_close(&d->lock_fd);
 }
@@ -362,8 +323,7 @@ static int exit_code_of(int rc)
 
 int primary_daemon_run(const struct primary_options *o)
 {
-    struct primary_daemon d = { .options = o, .lock_fd = -1, .nic = { .fd = -1 },
-                                .loop = { .signal_fd = -1 } };
+    struct primary_daemon d = { .options = o, .lock_fd = -1, .loop = { .signal_fd = -1 } };
     struct primary_world world;
     struct err e;
     int rc;

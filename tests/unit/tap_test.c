@@ -1,5 +1,5 @@
 /* tap_test — a guest's words as Ethernet frames, and back. */
-#include "replicator/daemon/tap.h"
+#include "replicator/domain/tap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* tap — see tap.h. */
-#include "replicator/daemon/tap.h"
+#include "replicator/domain/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>

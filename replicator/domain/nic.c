@@ -1,5 +1,5 @@
 /* nic — see nic.h. */
-#include "replicator/daemon/nic.h"
+#include "replicator/domain/nic.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "checkpoint/sim/guest_sim.h"
-#include "replicator/daemon/tap.h"
+#include "replicator/domain/tap.h"
 
 #define HOST_BYTES_MAX    256u
 #define FRAMES_A_CALL_MAX 64u

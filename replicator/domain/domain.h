@@ -1,0 +1,68 @@
+/* domain — a guest with what its kind needs around it: how it is found, how its output is held, how a
+ * replica of it is made and let run. One table, a row a kind (sim, xen); the daemons know no kind.
+ *
+ *   a primary:  domain_name … domain_open (guest and netbuf, nothing runs yet) … close
+ *   a backup:   domain_await (a replica for a HELLO) … run (the activated guest) … close
+ *
+ * All calls come from the daemon's one thread. */
+#ifndef REPLICATOR_DOMAIN_H
+#define REPLICATOR_DOMAIN_H
+
+#include "base/histogram.h"
+#include "checkpoint/guest.h"
+#include "checkpoint/record.h"
+#include "checkpoint/replica.h"
+#include "netbuf/netbuf.h"
+
+struct domain_options {
+    const char *spec;          /* as the user wrote it */
+    const char *netbuf_folder; /* of the plug's records; exists */
+    uint64_t netbuf_bytes;     /* of output held back, each interface */
+    bool unsafe_netbuf;        /* output is not held */
+};
+
+struct domain;
+
+struct domain_ops {
+    const char *kind; /* what stands before the colon of a spec */
+
+    /* The name that locks and sockets carry, without opening anything. */
+    int (*name)(const char *spec, char ret[GUEST_NAME_MAX + 1], struct err *e);
+
+    /* guest and netbuf of *ret are filled; the netbuf passes. On failure nothing is left. */
+    int (*open)(struct domain **ret, const struct domain_options *o, struct err *e);
+
+    /* A domain without a guest, and the replica that may become one. The replica is the caller's. */
+    int (*await)(struct domain **ret, const struct hello *h, struct replica **ret_replica, struct err *e);
+
+    /* The replica's guest, paused: connects its network and lets it run. May be tried again. */
+    int (*run)(struct domain *d, struct guest *g, struct err *e);
+
+    /* For proofs, while paused: the guest answers for its own memory. -EUCLEAN naming the first bad
+     * page, -EOPNOTSUPP when this kind can't. */
+    int (*check)(struct domain *d, struct err *e);
+
+    /* What comes in from outside through this process: a descriptor to poll (-1: nothing does), and
+     * what to call when it is readable. */
+    int (*input_fd)(const struct domain *d);
+    void (*input)(struct domain *d);
+
+    /* How long frames were held; nothing where the kernel holds them. */
+    void (*holds)(const struct domain *d, struct histogram *ret);
+
+    /* The primary's guest first, then what holds its output (P5); a guest given to run is not ours. */
+    void (*close)(struct domain *d);
+};
+
+/* First member of every kind's struct. */
+struct domain {
+    const struct domain_ops *ops;
+    struct guest *guest;   /* the primary's own, or the one that runs here; else NULL */
+    struct netbuf *netbuf; /* a primary's */
+    bool is_plugged;       /* the netbuf is a netbuf_plug: the kernel holds the output, not we */
+};
+
+/* The kind of a spec, by its prefix; NULL when there is none such. */
+const struct domain_ops *domain_kind(const char *spec);
+
+#endif

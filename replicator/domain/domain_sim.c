@@ -1,0 +1,184 @@
+/* domain_sim — simulated guests: their NIC is a socket or a TAP of this process. */
+#include "replicator/domain/domain_rows.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/sim/guest_sim.h"
+#include "checkpoint/sim/replica_sim.h"
+#include "netbuf/netbuf_none.h"
+#include "netbuf/netbuf_plug.h"
+#include "netbuf/netbuf_queue.h"
+#include "replicator/domain/nic.h"
+
+struct domain_sim {
+    struct domain domain;
+    struct nic nic;
+    bool has_own_guest; /* else the engine's */
+};
+
+static struct domain_sim *sim_of(struct domain *d)
+{
+    return (struct domain_sim *)d;
+}
+
+static int sim_name(const char *spec, char ret[GUEST_NAME_MAX + 1], struct err *e)
+{
+    struct guest_sim_spec parsed;
+    int rc = guest_sim_spec_parse(spec, &parsed, e);
+
+    if (rc == 0)
+        memcpy(ret, parsed.name, GUEST_NAME_MAX + 1);
+    return rc;
+}
+
+static int sim_new(struct domain_sim **ret, struct err *e)
+{
+    struct domain_sim *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return err_set(e, ENOMEM, "no memory for a domain");
+    s->domain.ops = &domain_sim;
+    s->nic.fd = -1;
+    *ret = s;
+    return 0;
+}
+
+/* A guest on a TAP sends straight to it: the kernel holds what comes out of it. */
+static int open_plug(struct domain_sim *s, const struct domain_options *o, struct err *e)
+{
+    const char *tap = nic_tap_name(guest_sim_spec_of(s->domain.guest)->nic);
+    struct netbuf_plug_options plug = { .folder = o->netbuf_folder, .vifs = &tap, .count = 1,
+                                        .limit_bytes = o->netbuf_bytes };
+    struct guest_info about;
+    int rc;
+
+    s->domain.guest->ops->info(s->domain.guest, &about);
+    plug.domain = about.name;
+    memcpy(plug.uuid, about.uuid, sizeof(plug.uuid));
+    rc = netbuf_plug_open(&s->domain.netbuf, &plug, e);
+    if (rc < 0)
+        return rc;
+    s->domain.is_plugged = true;
+    guest_sim_connect(s->domain.guest, (struct guest_nic){ nic_send, &s->nic });
+    return 0;
+}
+
+/* Frames go through the netbuf to the NIC. */
+static int open_network(struct domain_sim *s, const struct domain_options *o, struct err *e)
+{
+    struct netbuf_sink sink = { nic_send, &s->nic };
+    int rc = nic_open(&s->nic, guest_sim_spec_of(s->domain.guest)->nic, e);
+
+    if (rc < 0)
+        return rc;
+    if (s->nic.is_tap && !o->unsafe_netbuf)
+        return open_plug(s, o, e);
+    rc = o->unsafe_netbuf ? netbuf_none_open(&s->domain.netbuf, sink, e)
+                          : netbuf_queue_open(&s->domain.netbuf, o->netbuf_bytes, sink, e);
+    if (rc < 0)
+        return rc;
+    guest_sim_connect(s->domain.guest, (struct guest_nic){
+                      o->unsafe_netbuf ? netbuf_none_push : netbuf_queue_push, s->domain.netbuf });
+    return 0;
+}
+
+static void sim_close(struct domain *d)
+{
+    struct domain_sim *s = sim_of(d);
+
+    if (s->has_own_guest)
+        d->guest->ops->close(d->guest);
+    if (d->netbuf)
+        d->netbuf->ops->close(d->netbuf);
+    nic_close(&s->nic);
+    free(s);
+}
+
+static int sim_open(struct domain **ret, const struct domain_options *o, struct err *e)
+{
+    struct domain_sim *s;
+    int rc = sim_new(&s, e);
+
+    if (rc < 0)
+        return rc;
+    rc = guest_sim_open(&s->domain.guest, o->spec, e);
+    if (rc == 0) {
+        s->has_own_guest = true;
+        rc = open_network(s, o, e);
+    }
+    if (rc < 0)
+        sim_close(&s->domain);
+    else
+        *ret = &s->domain;
+    return rc;
+}
+
+static int sim_await(struct domain **ret, const struct hello *h, struct replica **ret_replica,
+                     struct err *e)
+{
+    struct domain_sim *s;
+    int rc = sim_new(&s, e);
+
+    if (rc < 0)
+        return rc;
+    rc = replica_sim_open(ret_replica, h->spec, h->pages, e);
+    if (rc < 0)
+        sim_close(&s->domain);
+    else
+        *ret = &s->domain;
+    return rc;
+}
+
+static int sim_run(struct domain *d, struct guest *g, struct err *e)
+{
+    struct domain_sim *s = sim_of(d);
+    int rc;
+
+    nic_close(&s->nic); /* of an attempt that failed */
+    rc = nic_open(&s->nic, guest_sim_spec_of(g)->nic, e);
+    if (rc < 0)
+        return rc;
+    guest_sim_connect(g, (struct guest_nic){ nic_send, &s->nic });
+    rc = g->ops->resume(g, e);
+    if (rc == 0)
+        d->guest = g;
+    return rc;
+}
+
+static int sim_check(struct domain *d, struct err *e)
+{
+    return guest_sim_check(d->guest, e);
+}
+
+static int sim_input_fd(const struct domain *d)
+{
+    return ((const struct domain_sim *)d)->nic.fd;
+}
+
+static void sim_input(struct domain *d)
+{
+    if (d->guest)
+        nic_receive(&sim_of(d)->nic, d->guest);
+}
+
+static void sim_holds(const struct domain *d, struct histogram *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    if (d->netbuf && d->netbuf->ops->holds && !d->is_plugged)
+        netbuf_queue_holds(d->netbuf, ret);
+}
+
+const struct domain_ops domain_sim = {
+    .kind = "sim",
+    .name = sim_name,
+    .open = sim_open,
+    .await = sim_await,
+    .run = sim_run,
+    .check = sim_check,
+    .input_fd = sim_input_fd,
+    .input = sim_input,
+    .holds = sim_holds,
+    .close = sim_close,
+};
