@@ -19,7 +19,7 @@
 #include "checkpoint/dirty.h"
 
 #define GUEST_NAME_MAX   64u
-#define GUEST_SPEC_MAX   1024u
+#define GUEST_SPEC_MAX   16384u
 #define GUEST_PAGES_MAX  (UINT64_C(1) << 32)  /* 16 TiB */
 #define GUEST_STATE_MAX  (UINT64_C(4) << 20)  /* octets of state records of one epoch */
 

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "replicator/link/link.h"
 
-#define HANDOVER_BYTES_MAX 8192u
+#define HANDOVER_BYTES_MAX 20480u
 
 struct handover {
     int receive_fd, send_fd; /* the same one, or two (pipes) */
