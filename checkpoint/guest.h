@@ -54,8 +54,9 @@ struct guest_ops {
      * failure the log's content is unknown: the caller must treat every page as dirty. */
     int (*dirty)(struct guest *g, struct dirty *into, struct err *e);
 
-    /* Copies n pages to `to` (n × PAGE_BYTES) and says each one's type. */
-    int (*copy)(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *to, uint8_t *types,
+    /* Copies page pfns[i] to the place to[i] (PAGE_BYTES, aligned to them, wherever the page buffer has
+     * one) and says its type, for all i < n. */
+    int (*copy)(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *const *to, uint8_t *types,
                 struct err *e);
 
     /* Appends the state of vCPUs and devices as whole records. Only while paused. */

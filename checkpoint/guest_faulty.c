@@ -107,7 +107,7 @@ static int faulty_dirty(struct guest *g, struct dirty *into, struct err *e)
     SPOIL(f, GUEST_OP_DIRTY, f->inner->ops->dirty(f->inner, into, e), e);
 }
 
-static int faulty_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *to, uint8_t *types,
+static int faulty_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *const *to, uint8_t *types,
                        struct err *e)
 {
     struct faulty *f = faulty_of(g);
@@ -122,7 +122,7 @@ static int faulty_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t 
     if (rc < 0 || fault.what == GUEST_FAULT_AFTER)
         return rc < 0 ? rc : fail(&fault, e);
     for (size_t i = 0; i < n; i += 2) {
-        memset(to + i * PAGE_BYTES, 0xdb, PAGE_BYTES); /* whoever uses it shall notice */
+        memset(to[i], 0xdb, PAGE_BYTES); /* whoever uses it shall notice */
         types[i] = PAGE_TYPE_DEFERRED;
     }
     return 0;

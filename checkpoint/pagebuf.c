@@ -27,12 +27,15 @@ int pagebuf_open(struct pagebuf *b, size_t capacity, struct err *e)
                        (size_t)PAGEBUF_PAGES_MAX);
     b->capacity = capacity;
     b->pages = map_pages(capacity * PAGE_BYTES);
+    b->slots = malloc(capacity * sizeof(*b->slots));
     b->pfns = malloc(capacity * sizeof(*b->pfns));
     b->types = malloc(capacity * sizeof(*b->types));
-    if (!b->pages || !b->pfns || !b->types) {
+    if (!b->pages || !b->slots || !b->pfns || !b->types) {
         pagebuf_close(b);
         return err_set(e, ENOMEM, "no memory for a page buffer of %zu pages", capacity);
     }
+    for (size_t i = 0; i < capacity; i++)
+        b->slots[i] = b->pages + i * PAGE_BYTES;
     /* Not zero: a compiler may turn malloc and zeroing into calloc, which touches nothing. */
     memset(b->pfns, 0xff, capacity * sizeof(*b->pfns));
     memset(b->types, 0xff, capacity * sizeof(*b->types));
@@ -43,6 +46,7 @@ void pagebuf_close(struct pagebuf *b)
 {
     if (b->pages)
         munmap(b->pages, b->capacity * PAGE_BYTES);
+    free(b->slots);
     free(b->pfns);
     free(b->types);
     *b = (struct pagebuf){ 0 };

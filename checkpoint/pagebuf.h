@@ -14,7 +14,8 @@
 
 struct pagebuf {
     uint8_t *pages;   /* capacity × PAGE_BYTES, pre-faulted, huge-page backed where possible */
-    uint64_t *pfns;   /* pfns[i] is whose content pages[i] is */
+    uint8_t **slots;  /* where entry i's page is: at first in `pages`, later where it was traded for */
+    uint64_t *pfns;   /* whose content it is */
     uint8_t *types;   /* libxc page type of each, 0…15 */
     size_t capacity;
     size_t filled;    /* entries in use */

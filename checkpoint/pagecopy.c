@@ -11,10 +11,10 @@
 #define ABREAST 4u
 #define LINE    64u
 
-void pagecopy_cached(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
+void pagecopy_cached(uint8_t *const *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        memcpy(to + i * PAGE_BYTES, memory + pfns[i] * PAGE_BYTES, PAGE_BYTES);
+        memcpy(to[i], memory + pfns[i] * PAGE_BYTES, PAGE_BYTES);
 }
 
 #ifdef __x86_64__
@@ -51,30 +51,32 @@ __attribute__((target("avx512f"))) INLINE void line_avx512(uint8_t *to, const ui
 
 /* The same loop for each width; from[] are the pages that are copied side by side. */
 #define DEFINE_GROUP(width, attribute)                                                             \
-    attribute static void group_##width(uint8_t *to, const uint8_t *const from[ABREAST])           \
+    attribute static void group_##width(uint8_t *const to[ABREAST],                                \
+                                        const uint8_t *const from[ABREAST])                        \
     {                                                                                              \
         const uint8_t *a = from[0], *b = from[1], *c = from[2], *d = from[3];                      \
+        uint8_t *ta = to[0], *tb = to[1], *tc = to[2], *td = to[3];                                \
                                                                                                    \
         for (size_t at = 0; at < PAGE_BYTES; at += LINE) {                                         \
-            line_##width(to + at, a + at);                                                         \
-            line_##width(to + PAGE_BYTES + at, b + at);                                            \
-            line_##width(to + 2 * PAGE_BYTES + at, c + at);                                        \
-            line_##width(to + 3 * PAGE_BYTES + at, d + at);                                        \
+            line_##width(ta + at, a + at);                                                         \
+            line_##width(tb + at, b + at);                                                         \
+            line_##width(tc + at, c + at);                                                         \
+            line_##width(td + at, d + at);                                                         \
         }                                                                                          \
     }
 DEFINE_GROUP(sse2, )
 DEFINE_GROUP(avx2, __attribute__((target("avx2"))))
 DEFINE_GROUP(avx512, __attribute__((target("avx512f"))))
 
-static void (*const groups[CPU_LEVELS])(uint8_t *to, const uint8_t *const from[ABREAST]) = {
+static void (*const groups[CPU_LEVELS])(uint8_t *const to[ABREAST], const uint8_t *const from[ABREAST]) = {
     [CPU_PORTABLE] = group_sse2,
     [CPU_AVX2] = group_avx2,
     [CPU_AVX512] = group_avx512,
 };
 
-void pagecopy_stream(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
+void pagecopy_stream(uint8_t *const *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
 {
-    void (*group)(uint8_t *, const uint8_t *const[ABREAST]) = groups[cpu_level()];
+    void (*group)(uint8_t *const[ABREAST], const uint8_t *const[ABREAST]) = groups[cpu_level()];
     size_t i = 0;
 
     for (; i + ABREAST <= n; i += ABREAST) {
@@ -82,23 +84,25 @@ void pagecopy_stream(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, s
 
         for (size_t k = 0; k < ABREAST; k++)
             from[k] = memory + pfns[i + k] * PAGE_BYTES;
-        group(to + i * PAGE_BYTES, from);
+        group(to + i, from);
     }
     _mm_sfence(); /* such stores are ordered with nothing else */
-    pagecopy_cached(to + i * PAGE_BYTES, memory, pfns + i, n - i);
+    pagecopy_cached(to + i, memory, pfns + i, n - i);
 }
 #else
-void pagecopy_stream(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
+void pagecopy_stream(uint8_t *const *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
 {
     pagecopy_cached(to, memory, pfns, n);
 }
 #endif
 
-void pagecopy(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
+void pagecopy(uint8_t *const *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
 {
-    bool is_aligned = (uintptr_t)to % LINE == 0 && (uintptr_t)memory % LINE == 0;
+    uintptr_t all = (uintptr_t)memory;
 
-    if (is_aligned && n >= PAGECOPY_STREAM_PAGES)
+    for (size_t i = 0; i < n; i++)
+        all |= (uintptr_t)to[i];
+    if (all % LINE == 0 && n >= PAGECOPY_STREAM_PAGES)
         pagecopy_stream(to, memory, pfns, n);
     else
         pagecopy_cached(to, memory, pfns, n);

@@ -14,11 +14,11 @@
  * costs eight times as much; at 1024 it saves a quarter of the copy and a tenth of both. */
 #define PAGECOPY_STREAM_PAGES 512u
 
-/* Copies page pfns[i] of memory to to + i * PAGE_BYTES, for all i < n. */
-void pagecopy(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n);
+/* Copies page pfns[i] of memory to the place to[i], for all i < n. */
+void pagecopy(uint8_t *const *to, const uint8_t *memory, const uint64_t *pfns, size_t n);
 
 /* The two ways by themselves, for measuring; the first wants both aligned to 64 octets. */
-void pagecopy_stream(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n);
-void pagecopy_cached(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n);
+void pagecopy_stream(uint8_t *const *to, const uint8_t *memory, const uint64_t *pfns, size_t n);
+void pagecopy_cached(uint8_t *const *to, const uint8_t *memory, const uint64_t *pfns, size_t n);
 
 #endif

@@ -206,24 +206,24 @@ static int sim_dirty(struct guest *g, struct dirty *into, struct err *e)
 #endif
 
 #ifdef UNDER_TSAN
-__attribute__((no_sanitize("thread"), noinline)) static void copy_pages(uint8_t *to,
+__attribute__((no_sanitize("thread"), noinline)) static void copy_pages(uint8_t *const *to,
                                                                         const uint8_t *memory,
                                                                         const uint64_t *pfns, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < PAGE_BYTES; k++)
-            ((volatile uint8_t *)to)[i * PAGE_BYTES + k] =
+            ((volatile uint8_t *)to[i])[k] =
                 ((const volatile uint8_t *)memory)[pfns[i] * PAGE_BYTES + k];
 }
 #else
-static void copy_pages(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
+static void copy_pages(uint8_t *const *to, const uint8_t *memory, const uint64_t *pfns, size_t n)
 {
     pagecopy(to, memory, pfns, n);
 }
 #endif
 
-static int sim_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *to, uint8_t *types,
-                    struct err *e)
+static int sim_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *const *to,
+                    uint8_t *types, struct err *e)
 {
     struct sim *s = sim_of(g);
 

@@ -93,7 +93,7 @@ static long faults(void)
 
 static void copy(const struct site *s, size_t way, size_t from, size_t n)
 {
-    uint8_t *to = s->to.pages + from * PAGE_BYTES;
+    uint8_t *const *to = s->to.slots + from;
 
     if (way < FIRST_LEVEL)
         pagecopy_cached(to, s->memory, s->pfns + from, n);

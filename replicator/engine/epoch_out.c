@@ -132,8 +132,7 @@ int epoch_out_copy(struct epoch_out *o, struct err *e)
     if (from == 0)
         o->batch++;
     FAILPOINT(page_copy);
-    rc = o->guest->ops->copy(o->guest, b->pfns + from, n, b->pages + from * PAGE_BYTES,
-                             b->types + from, e);
+    rc = o->guest->ops->copy(o->guest, b->pfns + from, n, b->slots + from, b->types + from, e);
     if (rc < 0)
         return rc; /* still in todo: abandon puts them into the carry */
     for (size_t i = from; i < from + n; i++)

@@ -173,8 +173,8 @@ static int fake_dirty(struct guest *g, struct dirty *into, struct err *e)
     return 0;
 }
 
-static int fake_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *to, uint8_t *types,
-                     struct err *e)
+static int fake_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *const *to,
+                     uint8_t *types, struct err *e)
 {
     struct world *w = the_world;
     struct machine *m = machine_of(g);
@@ -188,7 +188,7 @@ static int fake_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *t
         return err_set(e, EFAULT, "a page can't be mapped");
     for (size_t i = 0; i < n; i++) {
         types[i] = m->unmappable >> pfns[i] & 1 ? PAGE_TYPE_DEFERRED : m->types[pfns[i]];
-        memcpy(to + i * PAGE_BYTES, m->memory[pfns[i]], PAGE_BYTES);
+        memcpy(to[i], m->memory[pfns[i]], PAGE_BYTES);
     }
     return 0;
 }

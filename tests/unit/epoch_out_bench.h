@@ -57,7 +57,7 @@ static inline int model_dirty(struct guest *g, struct dirty *into, struct err *e
     return m->dirty_fails ? err_set(e, EIO, "the log can't be read") : 0;
 }
 
-static inline int model_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *to,
+static inline int model_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *const *to,
                              uint8_t *types, struct err *e)
 {
     struct model *m = (struct model *)g;
@@ -67,7 +67,7 @@ static inline int model_copy(struct guest *g, const uint64_t *pfns, size_t n, ui
     for (size_t i = 0; i < n; i++) {
         types[i] = m->deferred[pfns[i]] ? PAGE_TYPE_DEFERRED : PAGE_TYPE_NORMAL;
         if (!m->deferred[pfns[i]])
-            memcpy(to + i * PAGE_BYTES, m->memory[pfns[i]], PAGE_BYTES);
+            memcpy(to[i], m->memory[pfns[i]], PAGE_BYTES);
     }
     return 0;
 }

@@ -16,6 +16,14 @@
 
 static struct err e;
 static uint8_t pages[8 * PAGE_BYTES], types[8];
+static uint8_t *const places[8] = { pages,
+                                     pages + PAGE_BYTES,
+                                     pages + 2 * PAGE_BYTES,
+                                     pages + 3 * PAGE_BYTES,
+                                     pages + 4 * PAGE_BYTES,
+                                     pages + 5 * PAGE_BYTES,
+                                     pages + 6 * PAGE_BYTES,
+                                     pages + 7 * PAGE_BYTES };
 static const uint64_t pfns[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
 
 static struct guest *open_faulty(const struct guest_fault_plan *plan)
@@ -38,7 +46,7 @@ static void without_a_plan_everything_passes(void **state)
     assert_string_equal(info.name, "a");
     assert_int_equal(g->ops->resume(g, &e), 0);
     assert_int_equal(g->ops->pause(g, &e), 0);
-    assert_int_equal(g->ops->copy(g, pfns, 8, pages, types, &e), 0);
+    assert_int_equal(g->ops->copy(g, pfns, 8, places, types, &e), 0);
     assert_int_equal(g->ops->life(g), GUEST_RUNS);
     assert_true(g->ops->event_fd(g) >= 0);
     assert_int_equal(guest_faulty_spoilt(g), 0);
@@ -54,7 +62,7 @@ static void only_the_nth_call_fails(void **state)
 
     (void)state;
     for (unsigned i = 1; i <= 5; i++)
-        assert_int_equal(g->ops->copy(g, pfns, 8, pages, types, &e), i == 3 ? -EFAULT : 0);
+        assert_int_equal(g->ops->copy(g, pfns, 8, places, types, &e), i == 3 ? -EFAULT : 0);
     assert_int_equal(e.code, EFAULT);
     assert_non_null(strstr(e.text, "copy"));
     assert_int_equal(guest_faulty_calls(g, GUEST_OP_COPY), 5);
@@ -92,7 +100,7 @@ static void deferred_pages_are_told_and_carry_no_content(void **state)
     struct guest *g = open_faulty(&plan);
 
     (void)state;
-    assert_int_equal(g->ops->copy(g, pfns, 8, pages, types, &e), 0);
+    assert_int_equal(g->ops->copy(g, pfns, 8, places, types, &e), 0);
     for (unsigned i = 0; i < 8; i++) {
         assert_int_equal(types[i], i % 2 ? PAGE_TYPE_NORMAL : PAGE_TYPE_DEFERRED);
         assert_int_equal(pages[i * PAGE_BYTES], i % 2 ? 0 : 0xdb);

@@ -167,10 +167,13 @@ static void copy_logged(struct guest *g, const struct dirty *d, uint8_t *replica
     uint64_t cursor = 0, pfns[64];
     uint8_t types[64];
     static uint8_t batch[64 * PAGE_BYTES];
+    uint8_t *to[64];
     size_t n;
 
+    for (size_t i = 0; i < ARRAY_LEN(to); i++)
+        to[i] = batch + i * PAGE_BYTES;
     while ((n = dirty_take(d, &cursor, pfns, ARRAY_LEN(pfns))) > 0) {
-        assert_int_equal(g->ops->copy(g, pfns, n, batch, types, &e), 0);
+        assert_int_equal(g->ops->copy(g, pfns, n, to, types, &e), 0);
         for (size_t i = 0; i < n; i++) {
             assert_int_equal(types[i], PAGE_TYPE_NORMAL);
             memcpy(replica + pfns[i] * PAGE_BYTES, batch + i * PAGE_BYTES, PAGE_BYTES);

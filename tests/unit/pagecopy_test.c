@@ -19,18 +19,22 @@
 #define MEMORY_PAGES 1024u
 #define GUARD        0xc3
 
-typedef void copy_fn(uint8_t *to, const uint8_t *memory, const uint64_t *pfns, size_t n);
+typedef void copy_fn(uint8_t *const *to, const uint8_t *memory, const uint64_t *pfns, size_t n);
 
 static uint8_t *memory, *target;
 static uint64_t pfns[MEMORY_PAGES];
 
 static void copy_and_compare(copy_fn *copy, uint8_t *to, const uint8_t *from, size_t n)
 {
+    static uint8_t *places[MEMORY_PAGES];
+
+    for (size_t i = 0; i < n; i++) /* anywhere: the last page first */
+        places[i] = to + (n - 1 - i) * PAGE_BYTES;
     memset(to, 0, n * PAGE_BYTES);
     memset(to + n * PAGE_BYTES, GUARD, 64);
-    copy(to, from, pfns, n);
+    copy(places, from, pfns, n);
     for (size_t i = 0; i < n; i++)
-        assert_memory_equal(to + i * PAGE_BYTES, from + pfns[i] * PAGE_BYTES, PAGE_BYTES);
+        assert_memory_equal(places[i], from + pfns[i] * PAGE_BYTES, PAGE_BYTES);
     for (size_t i = 0; i < 64; i++)
         assert_int_equal(to[n * PAGE_BYTES + i], GUARD);
 }

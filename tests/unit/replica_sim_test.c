@@ -64,7 +64,7 @@ static void epoch(struct guest *g, struct replica *r, uint64_t least)
         uint8_t *page = r->ops->page(r, pfn, &e), type;
 
         assert_non_null(page);
-        assert_int_equal(g->ops->copy(g, &pfn, 1, page, &type, &e), 0);
+        assert_int_equal(g->ops->copy(g, &pfn, 1, &page, &type, &e), 0);
     }
     bytes = capture(g);
     assert_int_equal(r->ops->check_state(r, state_octets, bytes, &e), 0);
