@@ -20,7 +20,8 @@ endif
 FUZZ_CC ?= clang
 PYTHON  ?= python3
 CFLAGS  ?= -O2 -g
-LIBS    ?= -llz4 -lxxhash -ljansson -lcrypto -lnl-route-3 -lnl-3 -lpthread -lm
+LIBS    ?= -llz4 -lxxhash -ljansson -lcrypto -lnl-route-3 -lnl-3 \
+           -lxenctrl -lxenguest -lxenforeignmemory -lxenevtchn -lxenstore -lxentoollog -lpthread -lm
 
 FUZZ_SECONDS ?= 10
 SIM_FLAGS    ?=

@@ -40,6 +40,7 @@ look_for()
         need libssl-dev has_library openssl/evp.h crypto
         need libnl-3-dev has_library netlink/netlink.h nl-3
         need libnl-route-3-dev has_library netlink/route/link.h nl-route-3
+        need libxen-dev has_library xenctrl.h xenctrl
         ;;
     check)
         need libcmocka-dev has_library cmocka.h cmocka \
