@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#define AVX2   __attribute__((target("avx2,bmi,bmi2,popcnt")))
+#define AVX2   __attribute__((target("avx2,bmi,bmi2,popcnt,prfchw")))
 #define INLINE static inline __attribute__((always_inline)) AVX2
 
 #define ONES UINT64_C(0x0101010101010101)
@@ -214,7 +214,8 @@ struct changed_line {
 };
 
 /* Lines and words of the payload; returns how many lines, or -1. */
-INLINE int take_lines(struct cursor *c, unsigned root, struct changed_line *ret)
+INLINE int take_lines(struct cursor *c, unsigned root, const uint8_t *page,
+                      struct changed_line *ret)
 {
     size_t groups = (size_t)_mm_popcnt_u32(root);
     const uint8_t *words;
@@ -234,6 +235,7 @@ INLINE int take_lines(struct cursor *c, unsigned root, struct changed_line *ret)
         return -1;
     for (; lines != 0; lines = _blsr_u64(lines), n++) {
         ret[n] = (struct changed_line){ (uint8_t)_tzcnt_u64(lines), words[n], 0 };
+        __builtin_prefetch(page + ret[n].line * LINE_BYTES, 1);
         if (words[n] == 0)
             return -1;
     }
@@ -326,7 +328,7 @@ AVX2 static int avx2_decode(const uint8_t *payload, size_t bytes, uint8_t *page)
     if (bytes < 2 || bytes > DELTA_BYTES_MAX || payload[1] == 0)
         return -EPROTO;
     c = (struct cursor){ payload + 2, bytes - 2 };
-    if ((n = take_lines(&c, payload[1], lines)) < 0)
+    if ((n = take_lines(&c, payload[1], page, lines)) < 0)
         return -EPROTO;
     switch (payload[0]) {
     case DELTA_WORDS:

@@ -12,7 +12,7 @@
 
 #define AVX512                                                                                     \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,"             \
-                          "avx512bitalg,avx512vpopcntdq,avx2,bmi,bmi2,popcnt")))
+                          "avx512bitalg,avx512vpopcntdq,avx2,bmi,bmi2,popcnt,prfchw")))
 #define INLINE static inline __attribute__((always_inline)) AVX512
 
 INLINE uint64_t low_bits(size_t n) /* n ≤ 64 */
@@ -179,6 +179,14 @@ struct cursor {
     size_t left;
 };
 
+/* Asks for the lines that are going to be stored to while the payload is still being checked: nothing
+ * is written by that, and masked stores ask for theirs only when it is their turn. */
+INLINE void fetch_lines(const uint8_t *page, uint64_t lines)
+{
+    for (; lines != 0; lines = _blsr_u64(lines))
+        __builtin_prefetch(page + _tzcnt_u64(lines) * LINE_BYTES, 1);
+}
+
 /* Takes as many octets as the mask has bits and spreads them to the mask's places; -1 when there are
  * fewer or one is zero. */
 INLINE int take_bitmaps(struct cursor *c, uint64_t places, __m512i *ret)
@@ -216,12 +224,11 @@ AVX512 static int apply_octets(uint64_t lines, const uint8_t *words, struct curs
     _Alignas(64) uint64_t octets[LINES];
     __m512i counts = _mm512_setzero_si512();
 
-    for (size_t g = 0; g < FANOUT; g++) {
+    for (unsigned root = root_of(lines); root != 0; root = _blsr_u32(root)) {
+        size_t g = (size_t)_tzcnt_u32(root);
         uint64_t group;
         __m512i v;
 
-        if ((lines >> (g * FANOUT) & 0xff) == 0)
-            continue;
         memcpy(&group, words + g * FANOUT, sizeof(group));
         if (take_bitmaps(&c, group, &v) < 0)
             return -EPROTO;
@@ -256,6 +263,7 @@ AVX512 static int avx512_decode(const uint8_t *payload, size_t bytes, uint8_t *p
     if (payload[1] == 0 || take_bitmaps(&c, payload[1], &v) < 0)
         return -EPROTO;
     lines = (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(v));
+    fetch_lines(page, lines);
     if (take_bitmaps(&c, lines, &v) < 0)
         return -EPROTO;
     _mm512_store_si512(words, v);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 struct chosen {
-    const char *json, *svg;
+    const char *json, *svg, *loads, *rows;
     uint64_t rounds, threads;
 };
 
@@ -18,6 +18,10 @@ static const struct option_row rows[] = {
       { 1, BENCH_ROUNDS_MAX } },
     { "threads", "N", "besides one (as many as processors)", option_count,
       offsetof(struct chosen, threads), { 1, BENCH_THREADS_MAX } },
+    { "loads", "NAME,...", "only those whose name begins so", option_text,
+      offsetof(struct chosen, loads), { 0, 0 } },
+    { "rows", "NAME,...", "only those whose name begins so, and memcpy", option_text,
+      offsetof(struct chosen, rows), { 0, 0 } },
     { "json", "FILE", "the figures", option_text, offsetof(struct chosen, json), { 0, 0 } },
     { "svg", "FILE", "speed against ratio", option_text, offsetof(struct chosen, svg), { 0, 0 } },
     { .name = NULL },
@@ -49,6 +53,8 @@ int cmd_bench(int argc, char **argv)
         return EXIT_FAILED;
     s->rounds = (unsigned)c.rounds;
     s->threads = c.threads < BENCH_THREADS_MAX ? (unsigned)c.threads : BENCH_THREADS_MAX;
+    s->only_loads = c.loads;
+    s->only_rows = c.rows;
     s->json = c.json;
     s->svg = c.svg;
     s->row_count = bench_rows(s->rows);

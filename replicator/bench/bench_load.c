@@ -203,9 +203,21 @@ int bench_load_make(struct bench_load *ret, unsigned which, size_t n, struct err
     return 0;
 }
 
+const char *bench_load_name(unsigned which)
+{
+    return shapes[which].name;
+}
+
+const char *bench_load_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
 int bench_load_read(struct bench_load *ret, const char *path, struct err *e)
 {
-    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    const char *base = bench_load_base(path);
     FILE *file = fopen(path, "re");
     char name[32];
     long bytes;

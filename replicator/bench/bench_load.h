@@ -23,8 +23,13 @@ struct bench_load {
 #define BENCH_LOADS 8u
 MUST_CHECK int bench_load_make(struct bench_load *ret, unsigned which, size_t n, struct err *e);
 
+const char *bench_load_name(unsigned which);
+
 /* Of a trace file: records of 1 octet (1: has a prior version, 0: new), 4096 octets prior, 4096 new. */
 MUST_CHECK int bench_load_read(struct bench_load *ret, const char *path, struct err *e);
+
+/* What such a load is called: the file's name to its first full stop, and whatever follows. */
+const char *bench_load_base(const char *path);
 
 void bench_load_close(struct bench_load *load); /* any state, twice */
 

@@ -2,12 +2,36 @@
 #include "replicator/bench/bench_suite.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "compress/cpu.h"
 
 #define LOAD_PAGES   1536u
 #define MEMORY_PAGES 131072u /* 512 MiB */
 #define COPY_PAGES   10240u
+
+/* Whether one of the beginnings in the list is the name's. */
+static bool is_chosen(const char *list, const char *name)
+{
+    if (!list)
+        return true;
+    for (size_t n; *list != '\0'; list += n + (list[n] == ',')) {
+        n = strcspn(list, ",");
+        if (n > 0 && strncmp(list, name, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void choose_rows(struct bench_suite *s)
+{
+    size_t n = 1; /* the first is what all are measured by */
+
+    for (size_t i = 1; i < s->row_count; i++)
+        if (is_chosen(s->only_rows, s->rows[i].name))
+            s->rows[n++] = s->rows[i];
+    s->row_count = n;
+}
 
 static void close_loads(struct bench_load *loads, size_t n)
 {
@@ -24,11 +48,16 @@ static int open_loads(const struct bench_suite *s, struct bench_load *loads, siz
     if (s->trace_count > BENCH_LOADS_MAX - BENCH_LOADS)
         return err_set(e, EINVAL, "at most %u traces", BENCH_LOADS_MAX - BENCH_LOADS);
     for (unsigned i = 0; i < BENCH_LOADS && rc == 0; i++)
-        if ((rc = bench_load_make(&loads[n], i, LOAD_PAGES, e)) == 0)
+        if (is_chosen(s->only_loads, bench_load_name(i)) &&
+            (rc = bench_load_make(&loads[n], i, LOAD_PAGES, e)) == 0)
             n++;
     for (size_t i = 0; i < s->trace_count && rc == 0; i++)
-        if ((rc = bench_load_read(&loads[n], s->traces[i], e)) == 0)
+        if (is_chosen(s->only_loads, bench_load_base(s->traces[i])) &&
+            (rc = bench_load_read(&loads[n], s->traces[i], e)) == 0)
             n++;
+    if (rc == 0 && n == 0)
+        rc = err_set(e, EINVAL, "no load's name begins with \"%.60s\": W1 to W7, or a trace's file",
+                     s->only_loads);
     if (rc < 0)
         close_loads(loads, n);
     *ret_n = n;
@@ -55,6 +84,7 @@ int bench_suite_compress(struct bench_suite *s, struct err *e)
 
     if (rc < 0)
         return rc;
+    choose_rows(s);
     s->cold.is_cold = s->cold_threads.is_cold = true;
     s->cold.threads = s->hot.threads = 1;
     s->cold_threads.threads = s->threads;

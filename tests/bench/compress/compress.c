@@ -138,6 +138,8 @@ int main(int argc, char **argv)
     s.traces = argv + 4;
     s.trace_count = (size_t)(argc - 4);
     s.threads = processors > 1 ? (unsigned)processors : 1;
+    s.only_loads = getenv("BENCH_LOADS");
+    s.only_rows = getenv("BENCH_ROWS");
     s.row_count = bench_rows(s.rows);
     s.rows[s.row_count] = peer_limit;
     s.rows[s.row_count++].level = cpu_best();
