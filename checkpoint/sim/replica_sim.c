@@ -118,6 +118,17 @@ static int replica_activate(struct replica *r, struct guest **ret, struct err *e
     return rc;
 }
 
+static int replica_event_fd(UNUSED const struct replica *r)
+{
+    return -1;
+}
+
+/* Its memory is this process's own. */
+static int replica_health(UNUSED struct replica *r, UNUSED struct err *e)
+{
+    return 0;
+}
+
 static void replica_close(struct replica *r)
 {
     struct replica_of_sim *s = sim_of(r);
@@ -135,6 +146,8 @@ static const struct replica_ops replica_sim_ops = {
     .check_state = replica_check_state,
     .commit_state = replica_commit_state,
     .activate = replica_activate,
+    .event_fd = replica_event_fd,
+    .health = replica_health,
     .close = replica_close,
 };
 

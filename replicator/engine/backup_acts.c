@@ -19,6 +19,7 @@ void backup_drop_replica(struct backup_engine *b)
     if (b->replica)
         b->replica->ops->close(b->replica);
     b->replica = NULL;
+    b->is_building = false;
 }
 
 static struct hello_ack answer(const struct backup_engine *b, const struct hello *h, uint32_t verdict)
@@ -141,6 +142,15 @@ static int ask_arbiter(struct backup_engine *b, uint32_t term, struct err *e)
     return rc;
 }
 
+void backup_give_up(struct backup_engine *b, const struct err *e)
+{
+    backup_say(b, LOG_LEVEL_ERR, "event=lost domain=%s role=backup epoch=%" PRIu64 " reason=\"%s\"",
+               b->shape.name, b->proto.committed, e->text);
+    b->is_lost = true;
+    b->activate_at_ns = 0;
+    backup_raise(b, (struct backup_event){ .type = BE_STOP });
+}
+
 /* The token is ours: there is no way back, so a failure is tried again, not given up. */
 static int activate(struct backup_engine *b, struct err *e)
 {
@@ -150,6 +160,10 @@ static int activate(struct backup_engine *b, struct err *e)
     b->activate_at_ns = backup_now(b) + ACTIVATE_AGAIN_NS;
     if (!b->guest) {
         rc = b->replica->ops->activate(b->replica, &b->guest, e);
+        if (rc == -ENOTRECOVERABLE)
+            backup_give_up(b, e);
+        if (rc == -ENOTRECOVERABLE || rc == -EAGAIN)
+            return 0;
         if (rc < 0)
             return rc;
     }
@@ -209,7 +223,7 @@ static int carry_out(struct backup_engine *b, const struct backup_action *a, str
         b->refusal = (int)a->refusal;
         return 0;
     case BA_END:
-        b->end_reason = a->reason;
+        b->end_reason = b->is_lost ? BACKUP_END_LOST : a->reason;
         b->linger_until_ns = backup_now(b) + b->proto.timing.timeout_ns;
         return 0;
     }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,13 +170,23 @@ static bool look_at_candidate(struct backup_engine *b)
 
 /* ---- records -------------------------------------------------------------------------------------------------- */
 
+/* Also goes on with it: see replica.h. */
+static int begin_replica(struct backup_engine *b, struct err *e)
+{
+    int rc = b->replica->ops->preamble(b->replica, b->preamble, b->preamble_bytes, e);
+
+    b->is_building = rc == -EAGAIN;
+    must(!b->is_building || b->proto.committed == 0);
+    return b->is_building ? 0 : rc;
+}
+
 static int take_preamble(struct backup_engine *b, const struct record *rec, struct err *e)
 {
     size_t bytes = record_wire_bytes(rec->bytes);
 
     if (rec->type == RECORD_STATIC_DATA_END) {
         b->is_static_done = true;
-        return b->replica->ops->preamble(b->replica, b->preamble, b->preamble_bytes, e);
+        return begin_replica(b, e);
     }
     if (bytes > sizeof(b->preamble) - b->preamble_bytes)
         return err_set(e, EPROTO, "more than %u octets of records before memory", PREAMBLE_MAX);
@@ -288,7 +299,7 @@ static bool is_listening(const struct backup_engine *b)
 {
     enum backup_state s = b->proto.state;
 
-    return b->wire.link && !b->is_applying && (s == B_LINKED || s == B_STAGING || s == B_LEAVING);
+    return b->wire.link && !b->is_applying && !b->is_building && (s == B_LINKED || s == B_STAGING || s == B_LEAVING);
 }
 
 static bool take_input(struct backup_engine *b)
@@ -380,6 +391,36 @@ static bool linger(struct backup_engine *b)
     return rc != 0;
 }
 
+/* ---- a replica that takes its time, or is lost --------------------------------------------------------------------- */
+
+static bool has_news(const struct backup_engine *b)
+{
+    struct pollfd fd = { .fd = b->replica->ops->event_fd(b->replica), .events = POLLIN };
+
+    return fd.fd >= 0 && poll(&fd, 1, 0) > 0;
+}
+
+static bool look_at_replica(struct backup_engine *b)
+{
+    struct err e = { 0 };
+
+    if (!b->replica || b->guest || b->is_lost || !has_news(b))
+        return false;
+    if (b->is_building) {
+        if (begin_replica(b, &e) < 0)
+            link_down(b, &e);
+        return true;
+    }
+    if (b->proto.state == B_ACTIVATING) {
+        b->activate_at_ns = backup_now(b);
+        return false;
+    }
+    if (b->replica->ops->health(b->replica, &e) == 0)
+        return false;
+    backup_give_up(b, &e);
+    return true;
+}
+
 static bool try_activation_again(struct backup_engine *b)
 {
     if (b->activate_at_ns == 0 || backup_now(b) < b->activate_at_ns)
@@ -412,6 +453,8 @@ bool backup_engine_step(struct backup_engine *b)
         backup_feed(b, &ev);
         return true;
     }
+    if (b->is_building) /* nothing is read meanwhile: that is our silence, not the primary's */
+        backup_heard(&b->proto, backup_now(b));
     if (backup_now(b) >= backup_deadline(&b->proto)) {
         struct backup_event ev = { .type = BE_TICK };
 
@@ -421,8 +464,8 @@ bool backup_engine_step(struct backup_engine *b)
         return true;
     }
     /* An ack doesn't wait for the apply, nor a heartbeat for the end of a flood of pages. */
-    return send_some(b) || apply_some(b) || try_activation_again(b) || look_at_arbiter(b) ||
-           look_at_candidate(b) || take_input(b) || linger(b);
+    return send_some(b) || apply_some(b) || look_at_replica(b) || try_activation_again(b) ||
+           look_at_arbiter(b) || look_at_candidate(b) || take_input(b) || linger(b);
 }
 
 /* ---- the outside ---------------------------------------------------------------------------------------------------- */
@@ -448,6 +491,8 @@ void backup_engine_fds(const struct backup_engine *b, struct engine_fds *ret)
         ret->fence = b->parts.fence->ops->fd(b->parts.fence);
     if (b->guest)
         ret->guest = b->guest->ops->event_fd(b->guest);
+    else if (b->replica)
+        ret->guest = b->replica->ops->event_fd(b->replica);
 }
 
 static void settle(struct backup_engine *b)

@@ -35,6 +35,8 @@ struct backup_engine {
     uint8_t preamble[PREAMBLE_MAX];
     size_t preamble_bytes;
     bool is_static_done;
+    bool is_building;             /* the replica is; nothing is read until it has memory */
+    bool is_lost;                 /* it can't be activated any more */
 
     bool asked;
     uint32_t asked_term;
@@ -56,5 +58,7 @@ void backup_feed(struct backup_engine *b, struct backup_event *ev);
 void backup_raise(struct backup_engine *b, struct backup_event ev);
 void backup_act_next(struct backup_engine *b);
 void backup_drop_replica(struct backup_engine *b);
+/* What it holds must never be activated: the replica is given up, and the primary hears of it. */
+void backup_give_up(struct backup_engine *b, const struct err *e);
 
 #endif

@@ -84,7 +84,8 @@ enum activate_refusal { REFUSED_NOTHING = 0, REFUSED_FENCING = 10, REFUSED_NO_CH
     X(DETACHED, "protection was ended by the primary; nothing to fail over to")    \
     X(GUEST_OVER, "the guest had ended by itself; its last commit stays asleep")   \
     X(NOTHING_HELD, "the primary was lost before the first commit")                \
-    X(STOPPED, "the replica was stopped")
+    X(STOPPED, "the replica was stopped")                                          \
+    X(LOST, "the replica was lost with what held it, and can't be activated")
 
 enum backup_end {
 #define X(name, words) BACKUP_END_##name,

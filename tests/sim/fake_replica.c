@@ -1,6 +1,7 @@
 /* fake_replica — the backup's memory: pages come into being when asked for, and after a commit none
- * may be needed any more (P4). */
+ * may be needed any more (P4). Half of them take their time to begin and to activate; any may be lost. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "checkpoint/record.h"
@@ -20,6 +21,8 @@ static uint8_t *fake_page(struct replica *r, uint64_t pfn, struct err *e)
     struct backup_status status;
 
     (void)r;
+    if (w->replica_is_slow)
+        violation(w, "P4", "page %u is asked of a replica that is not made yet", (unsigned)pfn);
     if (m->populated >> pfn & 1)
         return m->memory[pfn];
     backup_engine_status(w->backup, &status);
@@ -38,6 +41,11 @@ static int fake_preamble(struct replica *r, const uint8_t *records, size_t bytes
 {
     (void)r;
     (void)records;
+    the_world->replica_is_slow = the_world->replica_waits > 0;
+    if (the_world->replica_is_slow) {
+        the_world->replica_waits--;
+        return -EAGAIN;
+    }
     return bytes == record_wire_bytes(24) ? 0 : err_set(e, EPROTO, "odd preamble");
 }
 
@@ -73,6 +81,8 @@ static void fake_commit_state(struct replica *r, const uint8_t *records, size_t 
         violation(w, "P2", "a state is committed that was never sent so");
         return;
     }
+    if (world_fails(w, CALL_replica_lost))
+        w->replica_is_lost = true;
     w->replica_serial = (uint32_t)load_u64(state.body);
     w->machines[BACKUP].counter = load_u64(state.body + 8);
     observe_commit(w, w->replica_serial);
@@ -83,12 +93,33 @@ static int fake_activate(struct replica *r, struct guest **ret, struct err *e)
     struct world *w = the_world;
 
     (void)r;
-    (void)e;
+    if (w->replica_is_lost)
+        return err_set(e, ENOTRECOVERABLE, "its memory is gone");
+    w->replica_is_slow = (rng_next(&w->rng) & 1) && !w->replica_is_slow;
+    if (w->replica_is_slow)
+        return -EAGAIN;
     world_point(w, BACKUP, PLACE_ANY);
     observe_activation(w, &w->machines[BACKUP], w->replica_serial);
     w->machines[BACKUP].paused = true;
     *ret = &w->guest[BACKUP];
     return 0;
+}
+
+/* Readable whenever it is there. */
+static int fake_event_fd(const struct replica *r)
+{
+    static int always = -1;
+
+    (void)r;
+    if (always < 0)
+        always = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    return the_world->replica_is_slow || the_world->replica_is_lost ? always : -1;
+}
+
+static int fake_health(struct replica *r, struct err *e)
+{
+    (void)r;
+    return the_world->replica_is_lost ? err_set(e, ENOTRECOVERABLE, "its memory is gone") : 0;
 }
 
 static void fake_close(struct replica *r)
@@ -105,5 +136,6 @@ static void fake_close(struct replica *r)
 const struct replica_ops fake_replica_ops = {
     .kind = "fake", .pages = fake_pages, .page = fake_page, .preamble = fake_preamble,
     .check_state = fake_check_state, .commit_state = fake_commit_state,
-    .activate = fake_activate, .close = fake_close,
+    .activate = fake_activate, .event_fd = fake_event_fd, .health = fake_health,
+    .close = fake_close,
 };

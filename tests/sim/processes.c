@@ -193,6 +193,9 @@ static int backup_makes_replica(void *context, const struct hello *h, struct rep
     machine_start(w, &w->machines[BACKUP], h->pages);
     w->replica.ops = &fake_replica_ops;
     w->replica_serial = 0;
+    w->replica_is_slow = false;
+    w->replica_waits = h->lineage & 2;
+    w->replica_is_lost = false;
     w->has_replica = true;
     *ret = &w->replica;
     return 0;

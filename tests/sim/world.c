@@ -76,6 +76,8 @@ static uint64_t node_wake(struct world *w, enum side side)
     } else {
         backup_engine_fds(w->backup, &fds);
         at = sooner(world_global(n, backup_engine_deadline(w->backup)), acceptor_wake(w));
+        if (fds.guest >= 0 && (w->replica_is_slow || w->replica_is_lost))
+            at = 0;
     }
     c = connection_by_fd(w, fds.receive);
     if (c)

@@ -144,7 +144,7 @@ struct config {
 #define FAKE_CALLS(X)                                                                            \
     X(guest_pause) X(guest_dirty) X(guest_copy) X(guest_state) X(guest_resume) X(netbuf_mark)    \
     X(netbuf_release) X(netbuf_open) X(remember) X(connect) X(replica_page) X(check_state)       \
-    X(make_replica) X(fence_ask)
+    X(make_replica) X(replica_lost) X(fence_ask)
 enum fake_call {
 #define X(name) CALL_##name,
     FAKE_CALLS(X)
@@ -180,6 +180,8 @@ struct world {
     struct replica replica;
     bool has_replica, backup_runs, backup_was_stopped, backup_over;
     uint32_t replica_serial;     /* newest committed there, 0: none */
+    unsigned replica_waits;      /* calls that say -EAGAIN before the next one is done */
+    bool replica_is_slow, replica_is_lost;
     struct connection *pending[CONNECTIONS_MAX];
     unsigned n_pending;
     uint8_t old_greeting[GREETING_MAX];
