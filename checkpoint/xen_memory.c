@@ -1,0 +1,127 @@
+/* xen_memory — see xen_memory.h. */
+#include "checkpoint/xen_memory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <xenctrl.h>
+#include <xenforeignmemory.h>
+
+#include "compress/codec.h"
+
+/* Exported by libxenctrl for its sister libraries; the installed header leaves it out. At most
+ * XEN_TYPES_AT_ONCE frames, replaced by their types. */
+int xc_get_pfn_type_batch(xc_interface *xch, uint32_t domid, unsigned int count, xen_pfn_t *frames);
+
+_Static_assert(sizeof(xen_pfn_t) == sizeof(uint64_t), "frames are passed as they are");
+
+int xen_memory_open(struct xen_memory *m, const struct xen_host *h, const struct xen_domain *d,
+                    struct err *e)
+{
+    *m = (struct xen_memory){ .host = h, .domain = *d };
+    m->frames = calloc(XEN_COPY_PAGES_MAX, sizeof(*m->frames));
+    m->errors = calloc(XEN_COPY_PAGES_MAX, sizeof(*m->errors));
+    m->places = calloc(XEN_COPY_PAGES_MAX, sizeof(*m->places));
+    if (m->frames && m->errors && m->places)
+        return 0;
+    xen_memory_close(m);
+    return err_set(e, ENOMEM, "no memory to copy pages of domain %" PRIu32, d->domid);
+}
+
+void xen_memory_close(struct xen_memory *m)
+{
+    xen_memory_settle(m);
+    free(m->frames);
+    free(m->errors);
+    free(m->places);
+    *m = (struct xen_memory){ 0 };
+}
+
+void xen_memory_settle(struct xen_memory *m)
+{
+    for (size_t i = 0; i < m->kept_count; i++)
+        (void)xenforeignmemory_unmap(m->host->memory, m->kept[i].at, m->kept[i].pages);
+    m->kept_count = 0;
+}
+
+/* What bits 28–31 of the hypervisor's answer say; pinned tables and the like are plain pages to a guest
+ * whose physical map is the hypervisor's. */
+static uint8_t type_of(uint64_t answer)
+{
+    uint64_t type = answer >> XEN_DOMCTL_PFINFO_LTAB_SHIFT & 0xf;
+
+    return type >= PAGE_TYPE_BROKEN ? (uint8_t)type : PAGE_TYPE_NORMAL;
+}
+
+int xen_memory_types(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8_t *ret, struct err *e)
+{
+    for (size_t done = 0, now; done < n; done += now) {
+        now = n - done < XEN_TYPES_AT_ONCE ? n - done : XEN_TYPES_AT_ONCE;
+        memcpy(m->frames, pfns + done, now * sizeof(*pfns));
+        if (xc_get_pfn_type_batch(m->host->xc, m->domain.domid, (unsigned)now, m->frames) < 0)
+            return xen_host_failed(m->host, e, "types of pages of domain %" PRIu32 " can't be had",
+                                   m->domain.domid);
+        for (size_t i = 0; i < now; i++)
+            ret[done + i] = type_of(m->frames[i]);
+    }
+    return 0;
+}
+
+/* Copies the pages that are mapped at `at`; of the others, types become DEFERRED. */
+static void copy_mapped(const struct xen_memory *m, const uint8_t *at, size_t n, uint8_t *types)
+{
+    for (size_t i = 0, k = 0; k < n; i++) {
+        if (types[i] != PAGE_TYPE_NORMAL)
+            continue;
+        if (m->errors[k] == 0)
+            memcpy(m->places[k], at + k * PAGE_BYTES, PAGE_BYTES);
+        else
+            types[i] = PAGE_TYPE_DEFERRED;
+        k++;
+    }
+}
+
+static int copy_batch(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8_t *const *to,
+                      uint8_t *types, bool keep, struct err *e)
+{
+    size_t mapped = 0;
+    void *at;
+    int rc = xen_memory_types(m, pfns, n, types, e);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        if (types[i] == PAGE_TYPE_NORMAL) {
+            m->frames[mapped] = pfns[i];
+            m->places[mapped++] = to[i];
+        }
+    if (mapped == 0)
+        return 0;
+    at = xenforeignmemory_map(m->host->memory, m->domain.domid, PROT_READ, mapped, m->frames, m->errors);
+    if (!at)
+        return xen_host_failed(m->host, e, "%zu pages of domain %" PRIu32 " can't be mapped", mapped,
+                               m->domain.domid);
+    copy_mapped(m, at, mapped, types);
+    if (keep && m->kept_count < XEN_MAPPINGS_MAX)
+        m->kept[m->kept_count++] = (struct xen_mapping){ at, mapped };
+    else
+        (void)xenforeignmemory_unmap(m->host->memory, at, mapped);
+    return 0;
+}
+
+int xen_memory_copy(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8_t *const *to,
+                    uint8_t *types, bool keep, struct err *e)
+{
+    for (size_t done = 0, now; done < n; done += now) {
+        int rc;
+
+        now = n - done < XEN_COPY_PAGES_MAX ? n - done : XEN_COPY_PAGES_MAX;
+        rc = copy_batch(m, pfns + done, now, to + done, types + done, keep, e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}

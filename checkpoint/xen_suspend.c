@@ -1,0 +1,257 @@
+/* xen_suspend — see xen_suspend.h. The store tells by @releaseDomain that some domain changed; what
+ * became of ours is asked of the hypervisor, never taken from the store. */
+#include "checkpoint/xen_suspend.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xenctrl.h>
+#include <xenevtchn.h>
+#include <xenguest.h>
+#include <xenstore.h>
+#include <xen/hvm/params.h>
+
+#include "base/clock.h"
+
+#define WATCH_PATH  "@releaseDomain"
+#define WATCH_TOKEN "replicator"
+#define REQUEST     "suspend"
+#define LOOK_NS     (200 * NS_PER_MS) /* a look at least so often: a lost event delays, no more */
+
+static void control_path(const struct xen_suspend *s, char to[64])
+{
+    snprintf(to, 64, "/local/domain/%" PRIu32 "/control/shutdown", s->domain.domid);
+}
+
+/* ---- watching ---------------------------------------------------------------------------------- */
+
+int xen_suspend_fd(const struct xen_suspend *s)
+{
+    return s->is_watching ? xs_fileno(s->host->store) : -1;
+}
+
+static bool drain(struct xen_suspend *s)
+{
+    bool came = false;
+
+    for (char **event; (event = xs_check_watch(s->host->store)); free(event))
+        came = true;
+    return came;
+}
+
+static bool is_suspended(const struct xen_suspend *s)
+{
+    struct xen_look look;
+    struct err unused;
+
+    return xen_domain_look(s->host, &s->domain, &look, &unused) == 0 && look.is_suspended;
+}
+
+bool xen_suspend_events(struct xen_suspend *s)
+{
+    struct err unused;
+
+    if (!drain(s))
+        return false;
+    if (s->is_unwanted && is_suspended(s) && xen_suspend_resume(s, &unused) == 0)
+        s->is_unwanted = false;
+    return true;
+}
+
+/* ---- the event channel, where the guest offers one ----------------------------------------------- */
+
+static void close_channel(struct xen_suspend *s)
+{
+    if (!s->channels)
+        return;
+    xc_suspend_evtchn_release(s->host->xc, s->channels, s->domain.domid, s->port, &s->lock_fd);
+    xenevtchn_close(s->channels);
+    s->channels = NULL;
+}
+
+/* None is no failure: the store does. */
+static void open_channel(struct xen_suspend *s)
+{
+    int offered = xs_suspend_evtchn_port((int)s->domain.domid);
+
+    if (offered < 0)
+        return;
+    s->channels = xenevtchn_open(NULL, 0);
+    if (!s->channels)
+        return;
+    s->port = xc_suspend_evtchn_init_exclusive(s->host->xc, s->channels, s->domain.domid, offered,
+                                               &s->lock_fd);
+    if (s->port < 0) { /* it has released what it had */
+        xenevtchn_close(s->channels);
+        s->channels = NULL;
+    }
+}
+
+int xen_suspend_open(struct xen_suspend *s, const struct xen_host *h, const struct xen_domain *d,
+                     struct err *e)
+{
+    *s = (struct xen_suspend){ .host = h, .domain = *d, .port = -1, .lock_fd = -1 };
+    if (!xs_watch(h->store, WATCH_PATH, WATCH_TOKEN))
+        return xen_host_failed(h, e, "the end of domains can't be watched");
+    s->is_watching = true;
+    open_channel(s);
+    return 0;
+}
+
+void xen_suspend_close(struct xen_suspend *s)
+{
+    if (!s->host)
+        return;
+    close_channel(s);
+    if (s->is_watching)
+        (void)xs_unwatch(s->host->store, WATCH_PATH, WATCH_TOKEN);
+    *s = (struct xen_suspend){ 0 };
+}
+
+/* ---- asking ------------------------------------------------------------------------------------ */
+
+static int ask_by_store(const struct xen_suspend *s, struct err *e)
+{
+    char path[64];
+
+    control_path(s, path);
+    return xen_store_write(s->host, path, REQUEST, e);
+}
+
+static int ask(struct xen_suspend *s, struct err *e)
+{
+    const struct xen_host *h = s->host;
+    uint64_t callback = 0, acpi_sleep = 0;
+
+    (void)xc_hvm_param_get(h->xc, s->domain.domid, HVM_PARAM_CALLBACK_IRQ, &callback);
+    (void)xc_hvm_param_get(h->xc, s->domain.domid, HVM_PARAM_ACPI_S_STATE, &acpi_sleep);
+    if (acpi_sleep == 0 && s->channels)
+        return xenevtchn_notify(s->channels, (evtchn_port_t)s->port) < 0
+                   ? xen_host_failed(h, e, "the guest's event channel can't be notified")
+                   : 0;
+    if (callback == 0 || acpi_sleep != 0) /* no drivers that would listen, or asleep */
+        return xc_domain_shutdown(h->xc, s->domain.domid, SHUTDOWN_suspend) < 0
+                   ? xen_host_failed(h, e, "the domain can't be suspended")
+                   : 0;
+    return ask_by_store(s, e);
+}
+
+static void wait_for_event(struct xen_suspend *s, uint64_t until_ns)
+{
+    uint64_t now = clock_now_ns(), left = now < until_ns ? until_ns - now : 0;
+    struct pollfd p[2] = { { .fd = xen_suspend_fd(s), .events = POLLIN },
+                           { .fd = s->channels ? xenevtchn_fd(s->channels) : -1, .events = POLLIN } };
+    int port;
+
+    if (left > LOOK_NS)
+        left = LOOK_NS;
+    poll(p, 2, (int)((left + NS_PER_MS - 1) / NS_PER_MS));
+    if (p[1].revents & POLLIN && (port = xenevtchn_pending(s->channels)) >= 0)
+        (void)xenevtchn_unmask(s->channels, (evtchn_port_t)port);
+    (void)drain(s);
+}
+
+/* 1: it lies still; 0: it runs when the time is over. */
+static int await(struct xen_suspend *s, uint64_t until_ns, struct err *e)
+{
+    struct xen_look look;
+
+    for (;;) {
+        int rc = xen_domain_look(s->host, &s->domain, &look, e);
+
+        if (rc < 0)
+            return rc;
+        if (look.life != GUEST_RUNS)
+            return err_set(e, ECANCELED, "domain %" PRIu32 " has ended", s->domain.domid);
+        if (look.is_suspended)
+            return 1;
+        if (clock_now_ns() >= until_ns)
+            return 0;
+        wait_for_event(s, until_ns);
+    }
+}
+
+/* Takes the request back where the guest has not seen it yet: true. A transaction, because the guest
+ * may answer between the look and the write. */
+static bool take_back(const struct xen_suspend *s)
+{
+    struct xs_handle *store = s->host->store;
+    char path[64];
+
+    control_path(s, path);
+    for (;;) {
+        xs_transaction_t t = xs_transaction_start(store);
+        unsigned length;
+        AUTO_FREE char *text = t != XBT_NULL ? xs_read(store, t, path, &length) : NULL;
+        bool is_unseen = text && strcmp(text, REQUEST) == 0;
+
+        if (t == XBT_NULL)
+            return false;
+        if (!is_unseen || !xs_write(store, t, path, "", 0)) {
+            (void)xs_transaction_end(store, t, true);
+            return false;
+        }
+        if (xs_transaction_end(store, t, false))
+            return true;
+        if (errno != EAGAIN)
+            return false;
+    }
+}
+
+static int timed_out(struct xen_suspend *s, uint64_t timeout_ns, struct err *e)
+{
+    struct xen_look look;
+    int rc;
+
+    if (!s->channels && take_back(s))
+        return xen_domain_look(s->host, &s->domain, &look, e) == 0 && look.is_paused
+                   ? err_set(e, ETIMEDOUT, "the guest is paused: xl unpause lets it go on")
+                   : err_set(e, ETIMEDOUT, "the guest does not suspend within %" PRIu64 " ms: are its "
+                             "Xen drivers loaded?", timeout_ns / NS_PER_MS);
+    rc = await(s, clock_now_ns() + XEN_SUSPEND_GRACE_NS, e);
+    if (rc == 0) {
+        s->is_unwanted = true;
+        rc = err_set(e, ETIMEDOUT, "the guest has begun to suspend %" PRIu64 " ms ago and is not done",
+                     (timeout_ns + XEN_SUSPEND_GRACE_NS) / NS_PER_MS);
+    }
+    return rc;
+}
+
+int xen_suspend_domain(struct xen_suspend *s, uint64_t timeout_ns, struct err *e)
+{
+    int rc;
+
+    if (is_suspended(s)) { /* as a dead process left it, or too late for the one before */
+        s->is_unwanted = false;
+        return 0;
+    }
+    if (!s->is_unwanted && (rc = ask(s, e)) < 0)
+        return rc;
+    rc = await(s, clock_now_ns() + timeout_ns, e);
+    if (rc == 0)
+        rc = timed_out(s, timeout_ns, e);
+    if (rc > 0)
+        s->is_unwanted = false;
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- going on ---------------------------------------------------------------------------------- */
+
+/* The store learns it after the guest runs: the guest need not wait for that. It must learn it, or it
+ * will not say when the domain stops again; what happened in between is found by the look. */
+int xen_suspend_resume(struct xen_suspend *s, struct err *e)
+{
+    const struct xen_host *h = s->host;
+
+    if (!is_suspended(s))
+        return 0;
+    if (xc_domain_resume(h->xc, s->domain.domid, 1) < 0)
+        return xen_host_failed(h, e, "domain %" PRIu32 " can't be resumed", s->domain.domid);
+    if (!xs_resume_domain(h->store, s->domain.domid))
+        return xen_host_failed(h, e, "the xenstore daemon does not take the resume");
+    return 0;
+}
