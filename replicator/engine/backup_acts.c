@@ -11,17 +11,6 @@
 #define ACTIVATE_AGAIN_NS NS_PER_S
 #define REFUSAL_BYTES_MAX (RECORD_HEADER_BYTES + 56u + HELLO_TEXT_MAX + 8u)
 
-void backup_drop_replica(struct backup_engine *b)
-{
-    if (b->has_stage)
-        stage_close(&b->stage);
-    b->has_stage = false;
-    if (b->replica)
-        b->replica->ops->close(b->replica);
-    b->replica = NULL;
-    b->is_building = false;
-}
-
 static struct hello_ack answer(const struct backup_engine *b, const struct hello *h, uint32_t verdict)
 {
     struct hello_ack m = {
@@ -140,15 +129,6 @@ static int ask_arbiter(struct backup_engine *b, uint32_t term, struct err *e)
     b->asked = rc == 0;
     b->asked_term = term;
     return rc;
-}
-
-void backup_give_up(struct backup_engine *b, const struct err *e)
-{
-    backup_say(b, LOG_LEVEL_ERR, "event=lost domain=%s role=backup epoch=%" PRIu64 " reason=\"%s\"",
-               b->shape.name, b->proto.committed, e->text);
-    b->is_lost = true;
-    b->activate_at_ns = 0;
-    backup_raise(b, (struct backup_event){ .type = BE_STOP });
 }
 
 /* The token is ours: there is no way back, so a failure is tried again, not given up. */

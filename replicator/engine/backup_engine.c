@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,26 +105,6 @@ void backup_engine_adopt(struct backup_engine *b, struct link *link, const struc
     b->candidate_hello = *h;
 }
 
-static int make_replica(struct backup_engine *b, const struct hello *h, struct err *e)
-{
-    const struct backup_world *world = b->parts.world;
-    size_t limit = b->parts.stage_bytes;
-    int rc = world->make_replica(world->context, h, &b->replica, e);
-
-    if (rc < 0)
-        return rc;
-    if (limit == 0) /* every page raw, its index, and the chunks' heads */
-        limit = h->pages * (PAGE_BYTES + PAGE_BYTES / 8) + 2 * PAGES_BODY_MAX;
-    rc = stage_open(&b->stage, b->replica, limit, e);
-    if (rc < 0) {
-        backup_drop_replica(b);
-        return rc;
-    }
-    b->has_stage = true;
-    b->shape = *h;
-    return 0;
-}
-
 static bool is_sane(const struct hello *h)
 {
     return h->timeout_ns >= TIMEOUT_NS_MIN && h->timeout_ns <= TIMEOUT_NS_MAX &&
@@ -149,7 +128,7 @@ static enum hello_verdict precheck(struct backup_engine *b, const struct hello *
     }
     if (b->replica && (h->pages != b->shape.pages || strcmp(h->spec, b->shape.spec) != 0))
         return HELLO_SHAPE;
-    if (!b->replica && b->proto.state == B_EMPTY && make_replica(b, h, &e) < 0) {
+    if (!b->replica && b->proto.state == B_EMPTY && backup_make_replica(b, h, &e) < 0) {
         snprintf(b->refusal_text, sizeof(b->refusal_text), "%.*s", (int)HELLO_TEXT_MAX, e.text);
         return HELLO_RESOURCES;
     }
@@ -170,23 +149,13 @@ static bool look_at_candidate(struct backup_engine *b)
 
 /* ---- records -------------------------------------------------------------------------------------------------- */
 
-/* Also goes on with it: see replica.h. */
-static int begin_replica(struct backup_engine *b, struct err *e)
-{
-    int rc = b->replica->ops->preamble(b->replica, b->preamble, b->preamble_bytes, e);
-
-    b->is_building = rc == -EAGAIN;
-    must(!b->is_building || b->proto.committed == 0);
-    return b->is_building ? 0 : rc;
-}
-
 static int take_preamble(struct backup_engine *b, const struct record *rec, struct err *e)
 {
     size_t bytes = record_wire_bytes(rec->bytes);
 
     if (rec->type == RECORD_STATIC_DATA_END) {
         b->is_static_done = true;
-        return begin_replica(b, e);
+        return backup_begin_replica(b, e);
     }
     if (bytes > sizeof(b->preamble) - b->preamble_bytes)
         return err_set(e, EPROTO, "more than %u octets of records before memory", PREAMBLE_MAX);
@@ -287,7 +256,7 @@ static int take_message(struct backup_engine *b, const struct record *rec, struc
     return rc;
 }
 
-static void link_down(struct backup_engine *b, const struct err *e)
+void backup_link_down(struct backup_engine *b, const struct err *e)
 {
     struct backup_event ev = { .type = BE_LINK_DOWN };
 
@@ -322,7 +291,7 @@ static bool take_input(struct backup_engine *b)
         rc = rc < 0 ? err_wrap(&e, "record %" PRIu64 " of the session", b->wire.record_number - 1) : 1;
     }
     if (rc < 0)
-        link_down(b, &e);
+        backup_link_down(b, &e);
     return rc != 0;
 }
 
@@ -371,7 +340,7 @@ static bool send_some(struct backup_engine *b)
     if (rc < 0 && b->proto.state == B_ENDED)
         wire_detach(&b->wire);
     else if (rc < 0)
-        link_down(b, &e);
+        backup_link_down(b, &e);
     return rc != 0;
 }
 
@@ -389,36 +358,6 @@ static bool linger(struct backup_engine *b)
     if (rc < 0)
         wire_detach(&b->wire);
     return rc != 0;
-}
-
-/* ---- a replica that takes its time, or is lost --------------------------------------------------------------------- */
-
-static bool has_news(const struct backup_engine *b)
-{
-    struct pollfd fd = { .fd = b->replica->ops->event_fd(b->replica), .events = POLLIN };
-
-    return fd.fd >= 0 && poll(&fd, 1, 0) > 0;
-}
-
-static bool look_at_replica(struct backup_engine *b)
-{
-    struct err e = { 0 };
-
-    if (!b->replica || b->guest || b->is_lost || !has_news(b))
-        return false;
-    if (b->is_building) {
-        if (begin_replica(b, &e) < 0)
-            link_down(b, &e);
-        return true;
-    }
-    if (b->proto.state == B_ACTIVATING) {
-        b->activate_at_ns = backup_now(b);
-        return false;
-    }
-    if (b->replica->ops->health(b->replica, &e) == 0)
-        return false;
-    backup_give_up(b, &e);
-    return true;
 }
 
 static bool try_activation_again(struct backup_engine *b)
@@ -464,7 +403,7 @@ bool backup_engine_step(struct backup_engine *b)
         return true;
     }
     /* An ack doesn't wait for the apply, nor a heartbeat for the end of a flood of pages. */
-    return send_some(b) || apply_some(b) || look_at_replica(b) || try_activation_again(b) ||
+    return send_some(b) || apply_some(b) || backup_look_at_replica(b) || try_activation_again(b) ||
            look_at_arbiter(b) || look_at_candidate(b) || take_input(b) || linger(b);
 }
 

@@ -1,6 +1,7 @@
-/* backup_inside — what the two files of the backup engine share. Nobody else includes this.
+/* backup_inside — what the files of the backup engine share. Nobody else includes this.
  *   backup_engine.c  the step, what comes in, the outside
- *   backup_acts.c    carrying out what the protocol said */
+ *   backup_acts.c    carrying out what the protocol said
+ *   backup_replica.c the replica's life */
 #ifndef REPLICATOR_ENGINE_BACKUP_INSIDE_H
 #define REPLICATOR_ENGINE_BACKUP_INSIDE_H
 
@@ -57,8 +58,15 @@ void backup_say(struct backup_engine *b, int level, const char *format, ...) PRI
 void backup_feed(struct backup_engine *b, struct backup_event *ev);
 void backup_raise(struct backup_engine *b, struct backup_event ev);
 void backup_act_next(struct backup_engine *b);
-void backup_drop_replica(struct backup_engine *b);
+void backup_link_down(struct backup_engine *b, const struct err *e);
+
+MUST_CHECK int backup_make_replica(struct backup_engine *b, const struct hello *h, struct err *e);
+/* Gives it the preamble, or goes on with that: is_building while it is not done. */
+MUST_CHECK int backup_begin_replica(struct backup_engine *b, struct err *e);
+/* Whether there was something to do for it. */
+bool backup_look_at_replica(struct backup_engine *b);
 /* What it holds must never be activated: the replica is given up, and the primary hears of it. */
 void backup_give_up(struct backup_engine *b, const struct err *e);
+void backup_drop_replica(struct backup_engine *b);
 
 #endif
