@@ -125,7 +125,11 @@ static size_t encode_one(struct codec_choice allowed, struct codec_job *job, str
     if (bytes != CODEC_NOT_WORTH)
         return bytes;
     job->codec = &codec_raw;
-    return codec_raw.encode(job->page, NULL, out, PAGE_BYTES);
+    if (allowed.raw_in_place)
+        job->payload = job->page;
+    else
+        codec_raw.encode(job->page, NULL, out, PAGE_BYTES);
+    return PAGE_BYTES;
 }
 
 static void keep_page(const struct codec_job *job, const struct delta_map *map)
@@ -147,8 +151,10 @@ size_t codec_encode_batch(struct codec_choice allowed, struct codec_job *jobs, s
     if (allowed.delta == CODEC_BY_DELTA)
         compare_all(jobs, n, maps, map_of);
     for (size_t i = 0; i < n; i++) {
+        jobs[i].payload = out;
         jobs[i].bytes = encode_one(allowed, &jobs[i], map_of[i], out);
-        out += jobs[i].bytes;
+        if (jobs[i].payload == out)
+            out += jobs[i].bytes;
         keep_page(&jobs[i], map_of[i]);
     }
     return (size_t)(out - start);
@@ -159,6 +165,7 @@ size_t codec_encode_best(struct codec_choice allowed, const uint8_t *page, const
 {
     struct codec_job job = { .page = page, .prior = prior };
 
+    allowed.raw_in_place = false;
     codec_encode_batch(allowed, &job, 1, out);
     *ret_codec = job.codec;
     return job.bytes;

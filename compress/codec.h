@@ -52,6 +52,7 @@ enum codec_changes { CODEC_NO_CHANGES, CODEC_BY_DELTA, CODEC_BY_XOR_RLE };
 struct codec_choice {
     enum codec_changes delta;
     bool lz4;
+    bool raw_in_place; /* a batch does not copy pages that stay raw: they are their own payloads */
 };
 
 /* Encodes a page by the best allowed row: zero, then delta or xor-rle (when prior is not NULL), then
@@ -69,11 +70,12 @@ struct codec_job {
     /* returned */
     const struct codec *codec;
     size_t bytes;
+    const uint8_t *payload; /* in out; with raw_in_place and the raw row: page itself */
 };
 
 /* Encodes n pages (CODEC_BATCH at most), each as codec_encode_best() does, one payload behind the
  * other. out has room for n * PAGE_BYTES. No two jobs share a page, a prior or a place to keep it.
- * Returns the length of all payloads. */
+ * Returns the length of all payloads that are in out. */
 size_t codec_encode_batch(struct codec_choice allowed, struct codec_job *jobs, size_t n, uint8_t *out);
 
 #endif

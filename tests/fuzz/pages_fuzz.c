@@ -47,7 +47,7 @@ static void encode_and_read_back(const uint8_t *octets, size_t bytes, uint8_t ch
     uint64_t pfns[PAGES_HERE], digest;
     uint8_t types[PAGES_HERE] = { 0 };
     struct pages_source from = { pages, pfns, types, 1 + bytes / PAGE_BYTES };
-    struct pages_rules rules = { { choice & 4, choice & 8 }, 2, 1, 0, true };
+    struct pages_rules rules = { { .delta = (choice & 4) != 0, .lz4 = (choice & 8) != 0 }, 2, 1, 0, true };
     struct pages_tally tally = { 0 };
     struct sink out = { made, sizeof(made) };
     struct view in;

@@ -43,7 +43,7 @@ void faults_configure(struct world *w)
     c->pages = pick(w, 8, MEMORY_PAGES);
     c->epoch.buffer_pages = coin(w, 500000) ? pick(w, 2, 8) : 64;
     c->epoch.cache_bytes = coin(w, 250000) ? 0 : coin(w, 500000) ? 40u << 10 : 256u << 10;
-    c->epoch.allowed = (struct codec_choice){ coin(w, 800000), coin(w, 500000) };
+    c->epoch.allowed = (struct codec_choice){ .delta = coin(w, 800000), .lz4 = coin(w, 500000) };
     c->epoch.plain = coin(w, 100000);
     c->pipe_capacity = coin(w, 800000) ? PIPE_BYTES : (size_t)pick(w, 4096, PIPE_BYTES);
     c->fragments = coin(w, 500000);

@@ -364,7 +364,8 @@ static void the_choice_comes_back_and_is_allowed_and_never_longer_than_raw(void 
 
     rng_seed(&r, 6);
     for (unsigned i = 0; i < PAIRS; i++) {
-        struct codec_choice allowed = { (enum codec_changes)rng_below(&r, 3), rng_chance(&r, 500000) };
+        struct codec_choice allowed = { .delta = (enum codec_changes)rng_below(&r, 3),
+                                        .lz4 = rng_chance(&r, 500000) };
         const struct codec *changes = codec_at(allowed.delta == CODEC_BY_DELTA ? CODEC_DELTA
                                                                                 : CODEC_XOR_RLE);
         const uint8_t *known = rng_chance(&r, 800000) ? prior : NULL;
@@ -403,7 +404,7 @@ static const char *choice(struct codec_choice allowed, const uint8_t *page, cons
 
 static void each_kind_of_page_gets_the_codec_made_for_it(void **state UNUSED)
 {
-    const struct codec_choice all = { true, true }, none = { false, false };
+    const struct codec_choice all = { .delta = CODEC_BY_DELTA, .lz4 = true }, none = { .lz4 = false };
     uint8_t zero[PAGE_BYTES] = { 0 }, text[PAGE_BYTES], noise[PAGE_BYTES], touched[PAGE_BYTES];
     struct rng r;
 

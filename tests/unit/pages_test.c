@@ -134,8 +134,8 @@ static void send_chunk(struct world *w, const struct pages_source *from)
     struct pages_rules rules = { everything, w->epoch, w->committed, 0, true };
     struct record record;
 
-    rules.allowed = (struct codec_choice){ (enum codec_changes)rng_below(&w->r, 3),
-                                           rng_chance(&w->r, 500000) };
+    rules.allowed = (struct codec_choice){ .delta = (enum codec_changes)rng_below(&w->r, 3),
+                                           .lz4 = rng_chance(&w->r, 500000) };
     if (rng_chance(&w->r, 50000)) {
         struct sink out = { wire, sizeof(wire) };
 
