@@ -293,6 +293,8 @@ int plug_message_link_parse(struct nlmsghdr *h, struct plug_link *ret)
     ret->is_gone = h->nlmsg_type == RTM_DELLINK;
     copy_text(ret->name, sizeof(ret->name), a[IFLA_IFNAME]);
     copy_text(ret->kind, sizeof(ret->kind), about[IFLA_INFO_KIND]);
+    copy_text(ret->port_kind, sizeof(ret->port_kind), about[IFLA_INFO_SLAVE_KIND]);
+    ret->master = a[IFLA_MASTER] ? (int)nla_get_u32(a[IFLA_MASTER]) : 0;
     return 0;
 }
 

@@ -56,6 +56,8 @@ struct plug_link {
     bool is_gone; /* the message says that it was deleted */
     char name[IFNAMSIZ];
     char kind[TC_KIND_MAX]; /* "ifb", "veth" … or "" */
+    int master;                  /* whose port it is; 0: nobody's */
+    char port_kind[TC_KIND_MAX]; /* "bridge", "openvswitch" … or "" */
 };
 
 struct plug_qdisc {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "replicator/daemon/acceptor.h"
+#include "replicator/daemon/announcing.h"
 #include "replicator/commands.h"
 #include "replicator/fence/fence.h"
 #include "replicator/options.h"
@@ -19,6 +20,7 @@
 struct chosen {
     const char *listen, *arbiter, *run_dir;
     uint64_t stage_bytes, max_replicas;
+    struct option_list announce;
     bool stdio, json;
 };
 
@@ -32,6 +34,8 @@ static const struct option_row rows[] = {
       { 4u << 20, UINT64_C(32) << 40 } },
     { "max-replicas", "N", "held at once by this listener (64)", option_count, OPTION(max_replicas),
       { 1, ACCEPTOR_REPLICAS_MAX } },
+    { "announce", "WHAT", "also, when a guest starts here (repeatable):\nDOMAIN:INTERFACE=MAC or =MAC=IP,IP…",
+      option_texts, OPTION(announce), { 0, 0 } },
     { "run-dir", "DIR", "sockets and locks (/run/replicator)", option_text, OPTION(run_dir), { 0, 0 } },
     { "json", NULL, "events on stdout, one object a line", option_flag, OPTION(json), { 0, 0 } },
     { .name = NULL },
@@ -83,12 +87,15 @@ int cmd_receive(int argc, char **argv)
     if (c.stdio && c.json)
         return options_refuse(&usage, "--stdio uses stdout for the stream, --json can't have it: follow "
                                       "replicator events instead");
+    if (announcing_check(&c.announce, &e) < 0)
+        return options_refuse(&usage, "--announce %s", e.text);
     if (run_dir_open(&o.backup.run, c.run_dir, &e) < 0 ||
         fence_open(&probe, c.arbiter, NS_PER_S, &e) < 0) /* now, not when the first connection comes */
         return options_refuse(&usage, "%s", e.text);
     probe->ops->close(probe);
     o.backup.arbiter = c.arbiter;
     o.backup.stage_bytes = c.stage_bytes;
+    o.backup.announce = c.announce;
     o.listen = c.listen;
     o.max_replicas = c.max_replicas;
     o.json = c.json;

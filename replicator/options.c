@@ -30,6 +30,18 @@ int option_text(const struct option_row *row, const char *text, void *to, struct
     return 0;
 }
 
+int option_texts(const struct option_row *row, const char *text, void *to, struct err *e)
+{
+    struct option_list *list = field(row, to);
+
+    if (!*text)
+        return err_set(e, EINVAL, "is empty");
+    if (list->count == OPTION_LIST_MAX)
+        return err_set(e, EINVAL, "is given more than %u times", OPTION_LIST_MAX);
+    list->all[list->count++] = text;
+    return 0;
+}
+
 int option_size(const struct option_row *row, const char *text, void *to, struct err *e)
 {
     return units_parse_size(text, row->range, (uint64_t *)field(row, to), e);

@@ -19,9 +19,18 @@ struct option_row {
     struct units_range range;
 };
 
-/* Kinds of field: bool, const char * (points into argv), uint64_t. */
+#define OPTION_LIST_MAX 64u
+
+/* An option that may be given several times. */
+struct option_list {
+    unsigned count;
+    const char *all[OPTION_LIST_MAX]; /* point into argv */
+};
+
+/* Kinds of field: bool, const char * (points into argv), struct option_list, uint64_t. */
 int option_flag(const struct option_row *row, const char *text, void *to, struct err *e);
 int option_text(const struct option_row *row, const char *text, void *to, struct err *e);
+int option_texts(const struct option_row *row, const char *text, void *to, struct err *e);
 int option_size(const struct option_row *row, const char *text, void *to, struct err *e);
 int option_time(const struct option_row *row, const char *text, void *to, struct err *e);
 int option_count(const struct option_row *row, const char *text, void *to, struct err *e);

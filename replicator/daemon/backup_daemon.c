@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "replicator/daemon/adoption.h"
+#include "replicator/daemon/announcing.h"
 #include "replicator/commands.h"
 #include "replicator/engine/backup_engine.h"
 #include "replicator/daemon/greeting.h"
@@ -30,6 +31,7 @@ struct backup_daemon {
     struct fence *fence;
     struct backup_engine *engine;
     struct domain *domain;         /* once there is a replica; its guest is the engine's */
+    struct announcing announcing;
     struct adoption adoption;
     struct loop loop;
     struct told told;
@@ -81,9 +83,12 @@ static int world_make_replica(void *context, const struct hello *h, struct repli
 
 static int world_run_guest(void *context, struct guest *g, struct err *e)
 {
-    struct domain *domain = ((struct backup_daemon *)context)->domain;
+    struct backup_daemon *d = context;
+    int rc = d->domain->ops->run(d->domain, g, e);
 
-    return domain->ops->run(domain, g, e);
+    if (rc == 0)
+        announcing_begin(&d->announcing, d->domain, &d->options->announce, d->name, clock_now_ns());
+    return rc;
 }
 
 static struct guest *guest_of(const struct backup_daemon *d)
@@ -111,9 +116,12 @@ static void world_committed(void *context, UNUSED uint64_t epoch)
 
 static json_t *control_status(void *context)
 {
-    struct backup_status s = status_of(context);
+    const struct backup_daemon *d = context;
+    struct backup_status s = status_of(d);
+    json_t *o = status_json_backup(&s);
 
-    return status_json_backup(&s);
+    json_object_set_new(o, "announced", announcing_json(&d->announcing));
+    return o;
 }
 
 static json_t *refuse_fencing(const struct backup_daemon *d, const struct control_request *r,
@@ -318,6 +326,8 @@ static uint64_t wake_at(const struct backup_daemon *d, bool is_busy)
 
     if (control_has_pending(d->told.control) && until > now + ASK_AGAIN_NS)
         until = now + ASK_AGAIN_NS;
+    if (until > announcing_deadline(&d->announcing))
+        until = announcing_deadline(&d->announcing);
     if (d->ended_at_ns != 0 && until > d->ended_at_ns + LAST_WORDS_NS_MAX)
         until = d->ended_at_ns + LAST_WORDS_NS_MAX + 1;
     return until;
@@ -345,6 +355,7 @@ static void turn(struct backup_daemon *d, bool is_busy)
         d->domain->ops->input(d->domain);
     if (adoption_serve(&d->adoption, &d->loop, d->name, &link, &hello))
         adopt(d, link, &hello);
+    announcing_turn(&d->announcing, &d->told, d->name, clock_now_ns());
     control_serve(d->told.control, &d->loop, clock_now_ns());
 }
 

@@ -8,11 +8,13 @@
 #include "checkpoint/record.h"
 #include "replicator/daemon/handover.h"
 #include "replicator/control/run_dir.h"
+#include "replicator/options.h"
 
 struct backup_options {
     const char *arbiter;
     struct run_dir run;
     uint64_t stage_bytes; /* 0: by the guest's size */
+    struct option_list announce; /* "DOMAIN:INTERFACE=MAC…": besides what a guest says of itself */
 };
 
 /* How a replica's process begins: with its domain's lock and a connection that greeted. All taken. */

@@ -12,6 +12,7 @@
 #include "checkpoint/guest.h"
 #include "checkpoint/record.h"
 #include "checkpoint/replica.h"
+#include "netbuf/announcer.h"
 #include "netbuf/netbuf.h"
 
 struct domain_options {
@@ -46,6 +47,11 @@ struct domain_ops {
      * what to call when it is readable. */
     int (*input_fd)(const struct domain *d);
     void (*input)(struct domain *d);
+
+    /* The interfaces of the guest that runs here, or is protected here, as this host has them now: what
+     * is announced after an activation. Fills at most ANNOUNCER_PORTS_MAX, returns how many; none where
+     * the kind has no such interfaces. Only with a guest. */
+    unsigned (*ports)(const struct domain *d, struct announce_port *ret);
 
     /* How long frames were held; nothing where the kernel holds them. */
     void (*holds)(const struct domain *d, struct histogram *ret);

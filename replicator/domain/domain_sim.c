@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint/sim/frame.h"
 #include "checkpoint/sim/guest_sim.h"
 #include "checkpoint/sim/replica_sim.h"
 #include "netbuf/netbuf_none.h"
 #include "netbuf/netbuf_plug.h"
 #include "netbuf/netbuf_queue.h"
 #include "replicator/domain/nic.h"
+#include "replicator/domain/tap.h"
 
 struct domain_sim {
     struct domain domain;
@@ -98,7 +100,7 @@ static void sim_close(struct domain *d)
 
 static int sim_open(struct domain **ret, const struct domain_options *o, struct err *e)
 {
-    struct domain_sim *s;
+    struct domain_sim *s = NULL;
     int rc = sim_new(&s, e);
 
     if (rc < 0)
@@ -118,7 +120,7 @@ static int sim_open(struct domain **ret, const struct domain_options *o, struct 
 static int sim_await(struct domain **ret, const struct hello *h, struct replica **ret_replica,
                      struct err *e)
 {
-    struct domain_sim *s;
+    struct domain_sim *s = NULL;
     int rc = sim_new(&s, e);
 
     if (rc < 0)
@@ -163,6 +165,21 @@ static void sim_input(struct domain *d)
         nic_receive(&sim_of(d)->nic, d->guest);
 }
 
+/* It has one only on a TAP, and is known by its address alone. */
+static unsigned sim_ports(const struct domain *d, struct announce_port *ret)
+{
+    const char *tap = nic_tap_name(guest_sim_spec_of(d->guest)->nic);
+    struct guest_info about;
+
+    if (!tap)
+        return 0;
+    d->guest->ops->info(d->guest, &about);
+    memset(ret, 0, sizeof(*ret));
+    memcpy(ret->interface, tap, strlen(tap));
+    tap_address(ret->nic.mac, frame_domain(about.uuid));
+    return 1;
+}
+
 static void sim_holds(const struct domain *d, struct histogram *ret)
 {
     memset(ret, 0, sizeof(*ret));
@@ -179,6 +196,7 @@ const struct domain_ops domain_sim = {
     .check = sim_check,
     .input_fd = sim_input_fd,
     .input = sim_input,
+    .ports = sim_ports,
     .holds = sim_holds,
     .close = sim_close,
 };

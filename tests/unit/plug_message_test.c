@@ -111,6 +111,29 @@ static void ifb_is_made_up_and_a_link_is_read_back(UNUSED void **state)
     nlmsg_free(m);
 }
 
+static void a_port_says_whose_it_is(UNUSED void **state)
+{
+    struct nl_msg *m = plug_message_ifb_new("vif1.0", 100);
+    struct plug_link l;
+    struct nlattr *about;
+
+    assert_int_equal(plug_message_link_parse(nlmsg_hdr(m), &l), 0);
+    assert_int_equal(l.master, 0);
+    assert_string_equal(l.port_kind, "");
+    nlmsg_free(m);
+    m = nlmsg_alloc_simple(RTM_NEWLINK, 0);
+    assert_true(nlmsg_append(m, &(struct ifinfomsg){ .ifi_index = 5 }, sizeof(struct ifinfomsg), NLMSG_ALIGNTO) >= 0);
+    assert_true(nla_put_string(m, IFLA_IFNAME, "vif1.0") >= 0);
+    assert_true(nla_put_u32(m, IFLA_MASTER, 77) >= 0);
+    about = nla_nest_start(m, IFLA_LINKINFO);
+    assert_true(nla_put_string(m, IFLA_INFO_SLAVE_KIND, "bridge") >= 0);
+    nla_nest_end(m, about);
+    assert_int_equal(plug_message_link_parse(nlmsg_hdr(m), &l), 0);
+    assert_int_equal(l.master, 77);
+    assert_string_equal(l.port_kind, "bridge");
+    nlmsg_free(m);
+}
+
 static struct nl_msg *qdisc_answer(void)
 {
     const struct tcmsg head = { .tcm_ifindex = 9, .tcm_handle = HANDLE, .tcm_parent = TC_H_ROOT };
@@ -193,6 +216,7 @@ int main(void)
         cmocka_unit_test(redirect_is_for_every_protocol_first_of_all_and_to_our_ifb),
         cmocka_unit_test(redirect_of_some_protocols_only_is_not_taken_for_ours),
         cmocka_unit_test(ifb_is_made_up_and_a_link_is_read_back),
+        cmocka_unit_test(a_port_says_whose_it_is),
         cmocka_unit_test(counters_of_a_plug_are_read),
         cmocka_unit_test(message_of_another_type_is_refused),
         cmocka_unit_test(no_octets_lead_a_parser_past_their_end),
