@@ -255,6 +255,23 @@ check-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
 	    T='$(T)' bash tests/netvm/check.sh $(sort $(wildcard tests/net/test-*)) \
 	    $(filter %_test,$(NET_TOOLS))
 
+# Two real Xen hosts under emulation: tests/xenlab/lab.py says what can be done with them.
+$(BUILD)/xenlab/workload: tests/xenlab/guest/workload.c $(BUILD)/release/flags | $(BUILD)/packages-build
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LANGUAGE) $(ERRORS) -O2 -g -static -o $@ $<
+
+.PHONY: xenlab-up xenlab-down xenlab-shell
+xenlab-up: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload
+	@bash tests/tools/need-packages.sh xen
+	BUILD=$(BUILD) $(PYTHON) tests/xenlab/lab.py up $(HOSTS)
+
+xenlab-down:
+	$(PYTHON) tests/xenlab/lab.py down
+
+xenlab-shell:
+	$(PYTHON) tests/xenlab/lab.py shell $(or $(HOST),a)
+
 .PHONY: bench-net
 bench-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
 	bash tests/netvm/vm.sh run -- env BUILD=$(BUILD) python3 tests/net/bench.py

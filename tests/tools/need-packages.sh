@@ -56,12 +56,18 @@ look_for()
         need xz-utils command -v xz
         need util-linux command -v setpriv
         ;;
+    xen)
+        look_for net
+        need e2fsprogs command -v mke2fs
+        need iproute2 command -v ip
+        need python3 command -v python3
+        ;;
     bench)
         need libzstd-dev has_library zstd.h zstd
         need xz-utils command -v xz
         ;;
     *)
-        echo "need-packages: no set named $1 (build, check, bench, net)" >&2
+        echo "need-packages: no set named $1 (build, check, bench, net, xen)" >&2
         exit 2
         ;;
     esac

@@ -1,0 +1,60 @@
+"""guests — what the lab's guests are made of, and how xl is told."""
+
+import hashlib
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import uuid
+
+KERNEL = "/boot/guest"
+
+
+def put_files(image, build, folder):
+    """The kernels, and an initramfs of the workload and the modules that it needs."""
+    shutil.copy(image / "vmlinuz", folder)
+    shutil.copy(image / "vmlinux", folder)
+    with tempfile.TemporaryDirectory() as name:
+        root = pathlib.Path(name)
+        shutil.copy(build / "xenlab/workload", root / "init")
+        shutil.copytree(image / "modules", root / "modules")
+        for place in ("dev", "proc", "sys", "sbin"):
+            (root / place).mkdir()
+        for name in ("poweroff", "reboot"):
+            (root / "sbin" / name).symlink_to("/init")
+        files = b"\n".join(str(path.relative_to(root)).encode() for path in sorted(root.rglob("*")))
+        with open(folder / "initrd", "wb") as out:
+            subprocess.run(["cpio", "-o", "-H", "newc", "--owner=0:0", "--quiet"], cwd=root, input=files,
+                           stdout=out, check=True)
+
+
+def ip(name):
+    """10.78.0.16 to .239, of a guest's name."""
+    return f"10.78.0.{16 + hashlib.sha256(name.encode()).digest()[0] % 224}"
+
+
+def mac(name):
+    return "00:16:3e:" + ":".join(f"{octet:02x}" for octet in hashlib.sha256(name.encode()).digest()[1:4])
+
+
+def config(name, kind, memory=128, vcpus=1, vifs=1, **words):
+    """xl's configuration; other words go to the workload."""
+    words = {"ip": ip(name), **words}
+    told = " ".join(f"{word}={value}" for word, value in words.items())
+    lines = [
+        f'name = "{name}"',
+        f'uuid = "{uuid.uuid5(uuid.NAMESPACE_DNS, name)}"',
+        f'type = "{kind}"',
+        f"memory = {memory}",
+        f"vcpus = {vcpus}",
+        f'kernel = "{KERNEL}/{"vmlinuz" if kind == "hvm" else "vmlinux"}"',
+        f'ramdisk = "{KERNEL}/initrd"',
+        f'cmdline = "console=hvc0 quiet panic=-1 mitigations=off net.ifnames=0 {told}"',
+        'on_crash = "preserve"',
+        "vif = [" + ", ".join(
+            f"'mac={mac(name + str(number) if number else name)},bridge=xenbr0,type=vif'"
+            for number in range(int(vifs))) + "]",
+    ]
+    if kind == "hvm":
+        lines += ["vnc = 0", 'vga = "none"', 'serial = "pty"', "xen_platform_pci = 1"]
+    return "\n".join(lines) + "\n"
