@@ -248,6 +248,12 @@ check-stream: $(PROGRAM)
 check-fuzz: $(FUZZERS)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) fuzz $(FUZZERS:%='bash tests/tools/fuzz.sh %')
 
+# Every fuzzer RUNS times instead of some seconds; prints a table.
+RUNS ?= 10000000
+.PHONY: fuzz-long
+fuzz-long: $(FUZZERS)
+	@BUILD=$(BUILD) bash tests/tools/fuzz-long.sh $(RUNS) $(FUZZERS)
+
 # In a virtual machine, for its kernel; no part of check, since it fetches 115 MB once.
 .PHONY: check-net
 check-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
@@ -337,8 +343,8 @@ clean:
 help:
 	@echo 'all demo install uninstall clean deps'
 	@echo 'check = lint check-unit check-asan check-sim check-fault check-e2e check-stream check-fuzz'
-	@echo 'check-net check-tsan bench bench-epoch bench-compress bench-stream format analyze tidy'
-	@echo 'V=1 WERROR=1 CC=clang CFLAGS= PREFIX= DESTDIR= T=word FUZZ_SECONDS= SIM_FLAGS= DEMO_FLAGS='
+	@echo 'fuzz-long check-net check-tsan bench bench-epoch bench-compress bench-stream format analyze tidy'
+	@echo 'V=1 WERROR=1 CC=clang CFLAGS= PREFIX= DESTDIR= T=word FUZZ_SECONDS= RUNS= SIM_FLAGS= DEMO_FLAGS='
 
 .PHONY: FORCE
 FORCE:

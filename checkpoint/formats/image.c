@@ -224,6 +224,7 @@ static int take_state(void *c, const struct stream_state *piece, struct err *e)
         i->open = (struct image_state){ .name = piece->name, .is_indexed = piece->is_indexed,
                                         .index = piece->index, .emulator = piece->emulator,
                                         .type = piece->type, .bytes = piece->total,
+                                        .order = ++i->heard,
                                         .offset = i->spool.bytes };
         if (sha256_begin(&i->sha) < 0)
             return err_set(e, ENOMEM, "image: %m");

@@ -19,6 +19,7 @@ struct image_state {
     bool is_indexed;
     uint32_t index, emulator, type;
     uint64_t bytes;
+    uint64_t order;                /* when it came: larger is later */
     uint64_t offset;               /* of its octets in the spool, when kept */
     char sha256[SHA256_HEX_BYTES];
 };
@@ -50,6 +51,7 @@ struct image {
     struct spool spool;
     struct sha256 sha;
     struct image_state open;
+    uint64_t heard; /* blobs so far */
 };
 
 void image_open(struct image *i, struct stream_input *in, struct image_wishes wishes);

@@ -2,6 +2,8 @@
  * among its like is its name's. */
 #include "checkpoint/formats/image_replay.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint/guest.h"
@@ -95,6 +97,32 @@ static int params_replay(struct image *i, struct consumer to, struct err *e)
     return rc;
 }
 
+static int by_order(const void *a, const void *b)
+{
+    const struct image_state *one = *(const struct image_state *const *)a;
+    const struct image_state *other = *(const struct image_state *const *)b;
+
+    return one->order < other->order ? -1 : one->order > other->order;
+}
+
+/* Ranges of the p2m may overlap: where they do, the later one counts, so they go out as they came in. */
+static int frames_replay(struct image *i, struct consumer to, struct err *e)
+{
+    AUTO_FREE const struct image_state **ranges = malloc((i->now.states_n + 1) * sizeof(*ranges));
+    size_t n = 0;
+    int rc = 0;
+
+    if (!ranges)
+        return err_set(e, ENOMEM, "image: %m");
+    for (size_t k = 0; k < i->now.states_n; k++)
+        if (moment_of(&i->now.states[k]) == FRAMES)
+            ranges[n++] = &i->now.states[k];
+    qsort(ranges, n, sizeof(*ranges), by_order);
+    for (size_t k = 0; rc == 0 && k < n; k++)
+        rc = state_replay(i, ranges[k], to, e);
+    return rc;
+}
+
 int image_replay(struct image *i, const struct stream_facts *facts, struct consumer to, struct err *e)
 {
     int rc;
@@ -102,7 +130,7 @@ int image_replay(struct image *i, const struct stream_facts *facts, struct consu
     if ((rc = to.ops->begin(to.self, facts, e)) < 0 ||
         (rc = states_replay(i, BEFORE_HEADERS, to, e)) < 0 || (rc = states_replay(i, STATIC, to, e)) < 0 ||
         (rc = to.ops->note(to.self, NOTE_STATIC_DATA_END, e)) < 0 ||
-        (rc = states_replay(i, FRAMES, to, e)) < 0)
+        (rc = frames_replay(i, to, e)) < 0)
         return rc;
     for (uint64_t pfn = pagetable_next(facts->table, 0); pfn != UINT64_MAX;
          pfn = pagetable_next(facts->table, pfn + 1))

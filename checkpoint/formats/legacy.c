@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -313,6 +314,13 @@ int reader_legacy(struct reading *r, struct err *e)
 
     if (rc == 0)
         rc = epochs(&l, e);
+    if (rc == -ENODATA && r->checkpoints > 0) {
+        r->is_complete = false;
+        rc = reading_drop(r, e);
+    }
+    if (rc == 0)
+        rc = legacy_frames_check(&l, e);
     legacy_backlog_free(&l.backlog);
+    free(l.frames);
     return rc;
 }

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "checkpoint/guest.h"
 #include "checkpoint/record.h"
 #include "compress/codec.h"
 
@@ -151,8 +153,12 @@ static int p2m_list(struct legacy *l, struct err *e)
     const uint8_t *words;
     int rc = reading_item(l->r, FRAMING_LEGACY, 0, "P2M_LIST", frames * l->width, 0, e);
 
+    l->frames = malloc(frames * sizeof(*l->frames));
+    if (!l->frames)
+        return err_set(e, ENOMEM, "legacy reader: %m");
+    piece.index = (uint32_t)l->r->facts.pages - 1;
     store_u32(octets, 0);
-    store_u32(octets + 4, (uint32_t)l->r->facts.pages - 1);
+    store_u32(octets + 4, piece.index);
     piece.octets = octets;
     piece.bytes = 8;
     for (;;) {
@@ -162,12 +168,34 @@ static int p2m_list(struct legacy *l, struct err *e)
             return rc;
         if ((rc = reading_take(l->r, n * l->width, &words, e)) < 0)
             return rc;
-        for (size_t i = 0; i < n; i++)
-            store_u64(octets + i * 8, legacy_word(l, words, i));
+        for (size_t i = 0; i < n; i++) {
+            l->frames[l->frames_n + i] = legacy_word(l, words, i);
+            store_u64(octets + i * 8, l->frames[l->frames_n + i]);
+        }
+        l->frames_n += n;
         piece.at += piece.bytes;
         piece.bytes = n * 8;
         frames -= n;
     }
+}
+
+/* A restore maps these frames to put the new p2m into them. What XTAB said last was something else before:
+ * the entry names a page that is gone for the moment, and leaves its frame as it was. */
+int legacy_frames_check(struct legacy *l, struct err *e)
+{
+    for (size_t i = 0; i < l->frames_n; i++) {
+        uint64_t pfn = l->frames[i];
+        struct page_note page;
+
+        if (pfn >= l->r->facts.pages)
+            return legacy_refuse(l, e, "frame %zu of the p2m is pfn 0x%" PRIx64 ", but the guest has 0x%" PRIx64
+                                 " pages", i, pfn, l->r->facts.pages);
+        page = pagetable_get(l->r->facts.table, pfn);
+        if (!page.is_populated || (page.type != PAGE_TYPE_NORMAL && page.type != PAGE_TYPE_XTAB))
+            return legacy_refuse(l, e, "frame %zu of the p2m is pfn 0x%" PRIx64
+                                 ", which was not sent as an ordinary page", i, pfn);
+    }
+    return 0;
 }
 
 static int head_pv(struct legacy *l, bool has_marker, struct err *e)

@@ -36,6 +36,8 @@ struct legacy {
     uint32_t vcpu_id_max;
     uint64_t vcpus[LEGACY_VCPUS_MAX / 64];
     uint64_t ioreq_server_pfn, ioreq_server_pages;
+    uint64_t *frames;          /* the p2m list of a PV guest */
+    size_t frames_n;
     struct legacy_backlog backlog;
 };
 
@@ -57,6 +59,8 @@ MUST_CHECK int legacy_blob(struct legacy *l, const char *name, uint32_t type, ui
 
 /* legacy_head.c */
 MUST_CHECK int legacy_head(struct legacy *l, struct err *e);
+/* At the end of the stream: every frame of the p2m is an ordinary page that was sent. */
+MUST_CHECK int legacy_frames_check(struct legacy *l, struct err *e);
 
 /* legacy_pages.c */
 MUST_CHECK int legacy_batch(struct legacy *l, uint32_t count, struct err *e);

@@ -94,8 +94,9 @@ int libxc_p2m_frames(struct libxc *l, struct err *e)
         return rc;
     l->now.has_static_end = true;
     start = load_u32(at);
-    piece.emulator = (uint32_t)start; /* ranges are blobs of their own */
     end = load_u32(at + 4);
+    piece.emulator = (uint32_t)start; /* each range is a blob of its own: none replaces a part of another */
+    piece.index = (uint32_t)end;
     per_frame = PAGE_BYTES / l->now.guest_width;
     if (start > end)
         return libxc_refuse(l, e, "start pfn 0x%" PRIx64 " is above end pfn 0x%" PRIx64, start, end);

@@ -133,6 +133,19 @@ static int common(struct reading *r, const struct libxl_record *rec, struct err 
     }
 }
 
+/* One record of a checkpoint, from its body on. What is wrong with it counts only once CHECKPOINT_END
+ * has come: libxl keeps the records until then and looks at none of them. */
+static int in_checkpoint(struct reading *r, const struct libxl_record *rec, struct err *e)
+{
+    uint64_t end = reading_offset(r) + record_padded(rec->length);
+    int rc = rec->type == LIBXL_END ? refuse_here(r, e, "END inside a checkpoint") : common(r, rec, e);
+
+    if (rc != -EPROTO || r->checkpoints == 0)
+        return rc;
+    reading_hold(r);
+    return reading_skip(r, end - reading_offset(r), e);
+}
+
 /* Behind libxc's CHECKPOINT: what belongs to it, up to CHECKPOINT_END. */
 static int to_checkpoint_end(struct reading *r, struct err *e)
 {
@@ -142,9 +155,7 @@ static int to_checkpoint_end(struct reading *r, struct err *e)
     while ((rc = record_open(r, &rec, e)) == 0) {
         if (rec.type == LIBXL_CHECKPOINT_END)
             return empty_body(r, &rec, e);
-        if (rec.type == LIBXL_END)
-            return refuse_here(r, e, "END inside a checkpoint");
-        if ((rc = common(r, &rec, e)) < 0)
+        if ((rc = in_checkpoint(r, &rec, e)) < 0)
             return rc;
     }
     return rc;

@@ -87,7 +87,7 @@ struct stream_page {
 struct stream_state {
     const char *name;
     bool is_indexed;
-    uint32_t index;       /* the vcpu or device … */
+    uint32_t index;       /* the vcpu or device, the end pfn of P2M_FRAMES … */
     uint32_t emulator;    /* … and the emulator id of EMULATOR_*, the start pfn of P2M_FRAMES */
     uint32_t type;        /* v3 (libxc or libxl) record that carries it; STATE_FOREIGN: none does */
     uint64_t total, at;

@@ -36,14 +36,21 @@ static json_t *name_or_null(const char *name)
     return name ? json_string(name) : json_null();
 }
 
+/* Ranges of the p2m share a name, and stand side by side: the one that came last is shown. */
 static json_t *json_states(const struct image *image)
 {
+    const struct image_state *states = image->now.states, *shown = NULL;
     char name[IMAGE_STATE_NAME_MAX];
     json_t *all = json_object();
 
-    for (size_t i = 0; i < image->now.states_n; i++)
-        (void)json_object_set_new(all, image_state_name(&image->now.states[i], name),
-                                  json_string(image->now.states[i].sha256));
+    for (size_t i = 0; i < image->now.states_n; i++) {
+        bool is_again = shown && !states[i].is_indexed && strcmp(states[i].name, shown->name) == 0;
+
+        if (is_again && states[i].order < shown->order)
+            continue;
+        shown = &states[i];
+        (void)json_object_set_new(all, image_state_name(shown, name), json_string(shown->sha256));
+    }
     return all;
 }
 

@@ -115,6 +115,7 @@ def libxl_accepted():
     s = plain().emulator(EMULATOR_CONTEXT, b"older").emulator(EMULATOR_CONTEXT, blob("newer", 64))
     s.emulator(EMULATOR_CONTEXT, blob("of another", 9), emulator=1, index=3)
     yield "emulators-by-id-and-index", good(closed(s))
+    yield "optional-record", good(closed(plain().raw(0x80000001, b"nobody knows me").emulators()))
     s = closed(plain().emulators())
     s.out += b"unread"
     yield "octets-after-end", good(s)
@@ -127,6 +128,11 @@ def libxl_remus():
     s.more(lambda inner: with_state(inner, 9).checkpoint(commits=False))
     yield "break-before-checkpoint-end", good(s, complete=False)
     yield "break-in-emulator-record", good(cut(s.emulators(9), 50), complete=False)
+    for kind, body in ((6, b"unknown"), (END, b""), (EMULATOR_CONTEXT, bytes(7)), (CHECKPOINT_STATE, bytes(8))):
+        s = remus(2).more(lambda inner: with_state(inner, 9).checkpoint(commits=False)).raw(kind, body)
+        yield f"bad-record-{kind}-never-committed", good(s, complete=False)
+        refused = bad(s, "unknown")
+        yield f"bad-record-{kind}-in-checkpoint", {**refused, "octets": bytes(s.raw(CHECKPOINT_END).out)}
     s = remus(2)
     s.more(lambda inner: inner.pages((0, NOTAB, content(0, 9))))
     yield "break-in-memory", good(cut(s, 100), complete=False)
@@ -159,7 +165,7 @@ def libxl_refused():
     s = plain().emulators()
     s.at = len(s.out)
     yield "no-end", bad(s, "truncated")
-    for kind in (6, 0x7FFFFFFF, 0x80000000, 0x80000001):
+    for kind in (6, 0x7FFFFFFF):
         yield f"unknown-{kind:x}", bad(plain().raw(kind, b""), "unknown")
     yield "checkpoint-end-outside", bad(plain().raw(CHECKPOINT_END), "order")
     yield "checkpoint-state", bad(plain().raw(CHECKPOINT_STATE, bytes(8)), "unknown")

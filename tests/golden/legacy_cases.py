@@ -319,6 +319,9 @@ def refused_tails():
     yield "context-empty", bad(s, "context")
     s = state(memory(LegacyStream("pv"))).last().body_end()
     yield "unmapped-10000001", bad(s.raw(struct.pack("<I", (1 << 28) + 1)), "unmapped")
+    for name, frame in (("beyond", 16), ("never-sent", 15), ("a-table", PV_ROOT)):
+        s = state(memory(LegacyStream("pv", p2m=[frame]))).last().tail()
+        yield f"p2m-frame-{name}", bad(s, "p2m-frame")
     s = state(memory(LegacyStream("pv"))).last()
     yield "xsave-of-other-size", bad(s.tail(xsave=575), "xsave")
 

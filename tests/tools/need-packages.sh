@@ -19,6 +19,12 @@ has_fuzzer()
         "$FUZZ_CC" -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
 }
 
+# Xen's own checker and converter of streams, wherever its packages (or VERIFY_STREAM) put them.
+has_xen_tools()
+{
+    [ -f "${VERIFY_STREAM:-}" ] || ls /usr/lib/xen-*/bin/verify-stream-v2
+}
+
 missing=()
 need() # PACKAGE COMMAND...
 {
@@ -48,6 +54,7 @@ look_for()
         need clang command -v "$FUZZ_CC"
         need libclang-rt-dev has_fuzzer
         need python3 command -v python3
+        need xen-utils-4.17 has_xen_tools
         ;;
     net)
         need qemu-system-x86 command -v qemu-system-x86_64
