@@ -66,6 +66,7 @@ configure_root()
     # A test names the interfaces it wants.
     mkdir -p "$root/etc/modprobe.d"
     printf 'options %s\n' 'ifb numifbs=0' 'dummy numdummies=0' >"$root/etc/modprobe.d/none.conf"
+    rm -rf "$root"/var/{run,lock}
     ln -sfn /run/lock "$root/var/lock" && ln -sfn /run "$root/var/run"
     ln -sf mawk "$root/usr/bin/awk" && ln -sf bash "$root/usr/bin/sh" && ln -sf busybox "$root/usr/bin/nc"
     ldconfig -r "$root" 2>/dev/null
@@ -127,7 +128,8 @@ cp "$root"/lib/modules/*/kernel/drivers/{net/xen-netfront,block/xen-blkfront}.ko
 make_initrd >"$work/made/initrd" || die "could not pack the initrd"
 configure_root && slim_root || die "could not set up the root folder"
 size=$(du -sm "$root" | cut -f 1)
-mke2fs -q -t ext4 -E root_owner=0:0 -O ^has_journal,^metadata_csum -d "$root" "$work/made/part" "$((size * 5 / 4 + 64))M" ||
+mke2fs -q -t ext4 -E root_owner=0:0 -O ^has_journal,^metadata_csum -d "$root" "$work/made/part" \
+    "$((size * 5 / 4 + 64))M" >/dev/null ||
     die "could not make the disk"
 mv "$work/made/part" "$work/made/rootfs.img"
 rm -rf "$image"
