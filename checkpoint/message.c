@@ -253,7 +253,7 @@ int hello_ack_get(const struct record *from, struct hello_ack *ret, struct err *
 
 /* ---- messages of fixed length -------------------------------------------------------------------- */
 
-#define EPOCH_FLAGS ((uint32_t)(EPOCH_SEED | EPOCH_FINAL))
+#define EPOCH_FLAGS ((uint32_t)(EPOCH_SEED | EPOCH_FINAL | EPOCH_SWITCHOVER))
 
 static const char *epoch_begin_fault(const struct epoch_begin *m)
 {

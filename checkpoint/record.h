@@ -122,6 +122,7 @@ struct hello_ack {
 enum epoch_flags {
     EPOCH_SEED = 1,  /* whole memory, applied as it comes; nothing is committed until its end     */
     EPOCH_FINAL = 2, /* the guest has ended: this commit must never be activated                  */
+    EPOCH_SWITCHOVER = 4, /* the guest lies still since: DETACH(SWITCHOVER) may give it away      */
 };
 
 /* Opens an epoch; what was staged of an unfinished one is void. Epoch numbers only grow. */
@@ -153,7 +154,8 @@ struct need_pages {
     X(REBOOTED, 3, "the guest rebooted")                   \
     X(CRASHED, 4, "the guest crashed")                     \
     X(RECEIVER_STOPPED, 5, "the receive side was stopped") \
-    X(REFUSED, 6, "the session's data was refused")
+    X(REFUSED, 6, "the session's data was refused")        \
+    X(SWITCHOVER, 7, "the guest was handed over")
 
 enum detach_reason {
 #define X(name, value, words) DETACH_##name = (value),
@@ -162,7 +164,8 @@ enum detach_reason {
 };
 const char *detach_reason_words(uint32_t reason);
 
-/* A clean end: after this nobody may fail over. is_answer: the other side agrees and has let go. */
+/* A clean end: after this nobody may fail over. is_answer: the other side agrees and has let go.
+ * SWITCHOVER instead gives the guest to the backup, as committed; its answer says that it runs there. */
 struct detach {
     uint64_t session;
     uint32_t reason, is_answer;

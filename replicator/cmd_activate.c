@@ -47,10 +47,26 @@ static int judge(const char *domain, const json_t *answer)
     return json_is_integer(code) ? (int)json_integer_value(code) : EXIT_FAILED;
 }
 
+/* Where it is no replica it may be the guest itself, which a switchover gave away to no avail. */
+static int ask(const struct run_dir *run, const char *domain, const struct chosen *c, json_t **ret)
+{
+    static const enum run_side sides[] = { RUN_BACKUP, RUN_PRIMARY };
+    int rc = EXIT_NOT_RUNNING;
+
+    for (size_t i = 0; i < ARRAY_LEN(sides) && rc == EXIT_NOT_RUNNING; i++) {
+        json_t *request = json_pack("{s:s, s:s?}", "op", "activate", "fenced_by", c->fenced_by);
+
+        if (!request)
+            return options_refuse(&usage, "--fenced-by is not valid UTF-8");
+        rc = asking_once(run, sides[i], domain, request, c->timeout_ns, ret);
+    }
+    return rc;
+}
+
 int cmd_activate(int argc, char **argv)
 {
     struct chosen c = { .timeout_ns = 30 * NS_PER_S };
-    json_t *answer, *request;
+    json_t *answer;
     struct run_dir run;
     struct err e;
     int first, rc = options_parse(&usage, argc, argv, &c, &first);
@@ -59,9 +75,7 @@ int cmd_activate(int argc, char **argv)
         return rc < 0 ? EXIT_USAGE : EXIT_OK;
     if (run_dir_open(&run, c.run_dir, &e) < 0)
         return options_refuse(&usage, "%s", e.text);
-    request = json_pack("{s:s, s:s?}", "op", "activate", "fenced_by", c.fenced_by);
-    rc = request ? asking_once(&run, RUN_BACKUP, argv[first], request, c.timeout_ns, &answer)
-                 : options_refuse(&usage, "--fenced-by is not valid UTF-8");
+    rc = ask(&run, argv[first], &c, &answer);
     if (rc == EXIT_NOT_RUNNING)
         return asking_nobody("activate", argv[first], &run);
     if (rc != EXIT_OK)

@@ -7,6 +7,7 @@
  *   {"op":"activate","fenced_by":WHO}   {"ok":true,…} once the guest runs here, or the refusal
  *   {"op":"check"}                      {"ok":true,…} when the memory of the guest that runs here is
  *                                       what its registers say (a simulated one; it pauses for it)
+ *   {"op":"switchover"}                 {"ok":true,…} once the guest runs on the backup
  *   {"op":"events","epochs":BOOL}       a hello line with the status, then a line an event
  * A refusal is {"ok":false,"exit":CODE,"error":WORDS}. */
 #ifndef REPLICATOR_CONTROL_H
@@ -28,7 +29,7 @@
 #define CONTROL_FORMAT      (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9))
 
 #define CONTROL_OPS(X) X(STATUS, "status") X(DETACH, "detach") X(ACTIVATE, "activate") \
-                       X(STOP, "stop") X(EVENTS, "events") X(CHECK, "check")
+                       X(STOP, "stop") X(EVENTS, "events") X(CHECK, "check") X(SWITCHOVER, "switchover")
 enum control_op {
 #define X(name, word) CONTROL_##name,
     CONTROL_OPS(X)

@@ -194,6 +194,8 @@ static json_t *control_ask(void *context, const struct control_request *r)
                  r->fenced_by);
         told_say(&d->told, LOG_LEVEL_NOTICE, text);
         backup_engine_activate(d->engine, r->fenced_by[0] != '\0');
+    } else if (r->op == CONTROL_SWITCHOVER) {
+        return control_refusal(EXIT_NOT_RUNNING, "a switchover is asked for on the host where the guest runs");
     } else if (r->op == CONTROL_CHECK) {
         return check_guest(d);
     } else if (r->op == CONTROL_DETACH && (s.state == B_ACTIVE || s.state == B_ACTIVATING)) {

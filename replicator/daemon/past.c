@@ -8,12 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TEXT_MAX 64u
+#define TEXT_MAX 80u
 
 int past_load(const char *path, struct primary_past *ret, struct err *e)
 {
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     char text[TEXT_MAX + 1] = "";
+    unsigned given = 0;
     int end = 0;
 
     *ret = (struct primary_past){ 0 };
@@ -21,11 +22,12 @@ int past_load(const char *path, struct primary_past *ret, struct err *e)
         return errno == ENOENT ? 0 : err_set(e, errno, "open %s: %m", path);
     if (read(fd, text, TEXT_MAX) < 0)
         return err_set(e, errno, "read %s: %m", path);
-    if (sscanf(text, "lineage=%" SCNx64 " term=%" SCNu32 "\n%n", &ret->lineage, &ret->term,
-               &end) != 2 || ret->lineage == 0 || (size_t)end != strlen(text))
+    if (sscanf(text, "lineage=%" SCNx64 " term=%" SCNu32 " given=%1u\n%n", &ret->lineage,
+               &ret->term, &given, &end) != 3 || given > 1 || ret->lineage == 0 || (size_t)end != strlen(text))
         return err_set(e, EPROTO, "%s is damaged: find out whether the other side runs the guest, then "
                        "remove it", path);
     ret->armed = true;
+    ret->given = given;
     return 0;
 }
 
@@ -33,8 +35,8 @@ int past_store(const char *path, const struct primary_past *past, struct err *e)
 {
     char text[TEXT_MAX], fresh[512];
     AUTO_CLOSE int fd = -1;
-    int n = snprintf(text, sizeof(text), "lineage=%016" PRIx64 " term=%" PRIu32 "\n", past->lineage,
-                     past->term);
+    int n = snprintf(text, sizeof(text), "lineage=%016" PRIx64 " term=%" PRIu32 " given=%d\n",
+                     past->lineage, past->term, past->given);
 
     if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
         return err_set(e, ENAMETOOLONG, "%s: %m", path);

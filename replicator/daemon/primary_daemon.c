@@ -52,11 +52,11 @@ static int world_connect(void *context, struct link **ret, struct err *e)
     return link_connect(ret, o->to, o->timing.timeout_ns, e);
 }
 
-static int world_remember(void *context, uint64_t lineage, uint32_t term, struct err *e)
+static int world_remember(void *context, const struct primary_past *past, struct err *e)
 {
     struct primary_daemon *d = context;
 
-    d->past = (struct primary_past){ .lineage = lineage, .term = term, .armed = true };
+    d->past = *past;
     return past_store(d->past_path, &d->past, e);
 }
 
@@ -95,25 +95,53 @@ static json_t *control_status(void *context)
     return status_json_primary(&s, &facts);
 }
 
-static json_t *control_settle(void *context, UNUSED const struct control_request *r,
+static json_t *control_settle(void *context, const struct control_request *r,
                               UNUSED uint64_t since_ns)
 {
     const struct primary_daemon *d = context;
     struct primary_status s;
 
     primary_engine_status(d->engine, &s);
+    if (r->op == CONTROL_SWITCHOVER && !s.is_switching && !s.is_given && s.state != P_ENDED)
+        return control_refusal(EXIT_FAILED, "the backup was lost before the guest was given to it: it goes on here");
+    if (r->op == CONTROL_ACTIVATE && !s.is_given && s.state != P_FENCED)
+        return control_done("primary");
     if (!primary_engine_is_over(d->engine))
         return NULL;
+    if (s.is_given)
+        return s.end_reason == DETACH_SWITCHOVER ? control_done("switched") : control_done("given");
     return s.state == P_FENCED ? control_refusal(EXIT_FAILED, "fenced: the other side owns the guest")
                                : control_done("ended");
+}
+
+/* Activation where the guest runs already is done; where it lies still, given to the backup by a
+ * switchover that nobody confirmed, it takes a person's word that it does not run there. */
+static json_t *ask_back(struct primary_daemon *d, const struct control_request *r)
+{
+    struct primary_status s;
+
+    primary_engine_status(d->engine, &s);
+    if (!s.is_given)
+        return control_done("primary");
+    if (!d->fence->ops->primary_owns)
+        return NULL; /* the arbiter is asked anyway, and decides */
+    if (!r->fenced_by[0])
+        return control_refusal(EXIT_REFUSED_FENCING, "given to the backup by a switchover that it has not "
+                               "confirmed: make sure that it does not run there, then say who did: "
+                               "--fenced-by WHO");
+    primary_engine_take_back(d->engine);
+    return NULL;
 }
 
 static json_t *control_ask(void *context, const struct control_request *r)
 {
     struct primary_daemon *d = context;
+    struct err e;
 
     if (r->op == CONTROL_ACTIVATE)
-        return control_done("primary"); /* it runs here already: asked twice is asked once */
+        return ask_back(d, r);
+    if (r->op == CONTROL_SWITCHOVER)
+        return primary_engine_switchover(d->engine, &e) < 0 ? control_refusal(EXIT_FAILED, e.text) : NULL;
     if (r->op == CONTROL_CHECK)
         return control_refusal(EXIT_UNIMPLEMENTED, "a guest is checked where it was activated");
     primary_engine_stop(d->engine, DETACH_STOPPED);
@@ -188,7 +216,7 @@ static int open_engine(struct primary_daemon *d, struct primary_world *world, st
     parts.fence = d->fence;
     d->past = past;
     /* An earlier process may have been replaced by the backup: nothing leaves until the token says. */
-    if (past.armed && !d->fence->ops->primary_owns)
+    if (past.given || (past.armed && !d->fence->ops->primary_owns))
         rc = d->domain->netbuf->ops->mark(d->domain->netbuf, 0, e);
     return rc < 0 ? rc : primary_engine_open(&d->engine, &parts, e);
 }
@@ -285,6 +313,13 @@ static int finish(struct primary_daemon *d)
         told_say(&d->told, LOG_LEVEL_ERR, text);
         return EXIT_FAILED;
     }
+    if (s.is_given && s.end_reason != DETACH_SWITCHOVER) {
+        snprintf(text, sizeof(text), "event=ended domain=%s role=primary exit=1 reason=\"stopped after the guest "
+                 "was given to the backup, which has not confirmed it: look there; %s remembers\"",
+                 d->about.name, d->past_path);
+        told_say(&d->told, LOG_LEVEL_ERR, text);
+        return EXIT_FAILED;
+    }
     past_forget(d->past_path);
     snprintf(text, sizeof(text), "event=ended domain=%s role=primary exit=0 reason=\"%s\"", d->about.name,
              detach_reason_words(s.end_reason));
@@ -299,6 +334,8 @@ static int open_all(struct primary_daemon *d, struct primary_world *world, struc
     if ((rc = open_lock(d, e)) < 0 || (rc = open_domain(d, e)) < 0 || (rc = open_engine(d, world, e)) < 0 ||
         (rc = loop_open(&d->loop, e)) < 0 || (rc = open_control(d, e)) < 0)
         return rc;
+    if (d->past.given)
+        return 0; /* it lies still here, until the backup or a person says whose it is */
     return d->domain->guest->ops->resume(d->domain->guest, e);
 }
 

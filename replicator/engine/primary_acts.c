@@ -49,19 +49,31 @@ static int send_preamble(struct primary_engine *p, struct err *e)
     return 0;
 }
 
-static int send_begin(struct primary_engine *p, const struct primary_action *a, struct err *e)
+static int remember(struct primary_engine *p, bool is_given, struct err *e)
 {
     const struct primary_world *world = p->parts.world;
+    struct primary_past past = { .lineage = p->proto.lineage, .term = p->proto.term, .armed = true,
+                                 .given = is_given };
+    int rc;
+
+    rc = world->remember(world->context, &past, e);
+    if (rc == 0) {
+        p->remembered_lineage = past.lineage;
+        p->remembered_term = past.term;
+    }
+    return rc;
+}
+
+static int send_begin(struct primary_engine *p, const struct primary_action *a, struct err *e)
+{
     struct epoch_begin m = { p->proto.session, a->epoch, p->proto.term, a->flags };
     struct sink out;
     int rc;
 
     if (p->remembered_lineage != p->proto.lineage || p->remembered_term != p->proto.term) {
-        rc = world->remember(world->context, p->proto.lineage, p->proto.term, e);
+        rc = remember(p, false, e);
         if (rc < 0)
             return rc;
-        p->remembered_lineage = p->proto.lineage;
-        p->remembered_term = p->proto.term;
     }
     if (!wire_has_room(&p->wire, 64))
         return err_set(e, ENOBUFS, "no room to begin epoch %" PRIu64, a->epoch);
@@ -235,6 +247,8 @@ static int carry_out(struct primary_engine *p, const struct primary_action *a, s
     case PA_RESEED:
         epoch_out_forget(&p->out);
         return 0;
+    case PA_REMEMBER:
+        return remember(p, a->is_given, e);
     case PA_END:
         p->end_reason = a->reason;
         return 0;

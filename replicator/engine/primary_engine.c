@@ -322,13 +322,31 @@ void primary_engine_fds(const struct primary_engine *p, struct engine_fds *ret)
     ret->guest = p->told_end ? -1 : p->parts.guest->ops->event_fd(p->parts.guest);
 }
 
-void primary_engine_stop(struct primary_engine *p, uint32_t reason)
+/* What somebody asks for falls between two events, not between an event and what follows from it. */
+static void feed_from_outside(struct primary_engine *p, struct primary_event ev)
 {
-    struct primary_event ev = { .type = PE_STOP, .reason = reason };
-
     while (p->next < p->todo.n || p->has_raised)
         (void)primary_engine_step(p);
     primary_feed(p, &ev);
+}
+
+void primary_engine_stop(struct primary_engine *p, uint32_t reason)
+{
+    feed_from_outside(p, (struct primary_event){ .type = PE_STOP, .reason = reason });
+}
+
+int primary_engine_switchover(struct primary_engine *p, struct err *e)
+{
+    feed_from_outside(p, (struct primary_event){ .type = PE_SWITCHOVER });
+    return p->proto.switching || p->proto.given
+               ? 0
+               : err_set(e, EAGAIN, "%s is not protected now: look with replicator status %s, then try again",
+                         p->about.name, p->about.name);
+}
+
+void primary_engine_take_back(struct primary_engine *p)
+{
+    feed_from_outside(p, (struct primary_event){ .type = PE_TAKE_BACK });
 }
 
 bool primary_engine_is_over(const struct primary_engine *p)
@@ -346,6 +364,8 @@ void primary_engine_status(const struct primary_engine *p, struct primary_status
         .is_protected = p->parts.netbuf->ops->holds && primary_is_protected(&p->proto, now_ns),
         .is_held = p->proto.held,
         .is_armed = p->proto.armed,
+        .is_switching = p->proto.switching,
+        .is_given = p->proto.given,
         .refused = p->proto.refused,
         .lineage = p->proto.lineage,
         .session = p->proto.session,

@@ -19,8 +19,9 @@ struct primary_world {
     void *context;
     uint64_t (*now)(void *context); /* ns, monotonic */
     int (*connect)(void *context, struct link **ret, struct err *e);
-    /* Before output of (lineage, term) may depend on its token: remember both across a crash. */
-    int (*remember)(void *context, uint64_t lineage, uint32_t term, struct err *e);
+    /* Before output of a lineage's term may depend on its token, and before the guest is given away:
+     * kept across a crash. `armed` of it counts as true. */
+    int (*remember)(void *context, const struct primary_past *past, struct err *e);
     /* A move between states, or something an operator should read. level: base/log.h. */
     void (*say)(void *context, int level, const char *text);
     /* After the ack of an epoch was handled (for tables, events); may do nothing. */
@@ -42,6 +43,7 @@ struct primary_parts {
 struct primary_status {
     enum primary_state state;
     bool is_protected, is_held, is_armed;
+    bool is_switching, is_given; /* a switchover is under way; the backup may run the guest by it */
     uint32_t refused;            /* hello verdict, 0: none */
     uint64_t lineage, session, epoch, acked;
     uint32_t term;
@@ -77,6 +79,12 @@ void primary_engine_fds(const struct primary_engine *p, struct engine_fds *ret);
 
 /* Protection shall end (reason: enum detach_reason). */
 void primary_engine_stop(struct primary_engine *p, uint32_t reason);
+
+/* The backup shall go on as the guest, here it ends: status tells how far that is. -EAGAIN with words
+ * while protection does not stand, so that nothing was begun. */
+MUST_CHECK int primary_engine_switchover(struct primary_engine *p, struct err *e);
+/* Somebody says that the backup does not run the guest that was given to it: it goes on here. */
+void primary_engine_take_back(struct primary_engine *p);
 
 bool primary_engine_is_over(const struct primary_engine *p); /* FENCED or ENDED, nothing left to do */
 void primary_engine_status(const struct primary_engine *p, struct primary_status *ret);

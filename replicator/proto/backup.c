@@ -128,6 +128,7 @@ static void token_answered(struct backup *b, const struct backup_event *ev,
         activate(b, out);
     } else if (ev->answer == FENCE_DENIED) {
         go(b, B_STALE); /* the primary owns the guest and has gone on without us */
+        act(out, BA_CLOSE_LINK); /* there may be one yet, after a switchover */
         if (b->wanted)
             act(out, BA_REFUSE)->refusal = REFUSED_FENCING;
         b->wanted = false;
@@ -173,6 +174,8 @@ static enum hello_verdict judge(const struct backup *b, const struct hello *h,
 {
     if (precheck != HELLO_OK)
         return precheck;
+    if (b->state == B_ACTIVATING && b->is_switchover)
+        return HELLO_DECIDING; /* its own guest must not go before ours runs */
     if (b->state == B_ACTIVATING || b->state == B_ACTIVE)
         return HELLO_ACTIVE;
     if (b->state == B_ASKING || b->state == B_LEAVING || b->state == B_ENDED)
@@ -200,7 +203,7 @@ static void hello_came(struct backup *b, const struct backup_event *ev, struct b
         act(out, BA_RESET);
         b->lineage = h->lineage;
         b->committed = b->newest_begun = 0;
-        b->is_final = false;
+        b->is_final = b->is_switchover = false;
     }
     if (b->state != B_LINKED) {
         if (b->state == B_STAGING || b->state == B_EMPTY || b->state == B_ALONE ||
@@ -253,6 +256,7 @@ static void epoch_complete(struct backup *b, const struct backup_event *ev,
     b->committed = ev->epoch;
     b->committed_term = b->term;
     b->is_final = ev->flags & EPOCH_FINAL;
+    b->is_switchover = ev->flags & EPOCH_SWITCHOVER;
     b->staging = 0;
     act(out, BA_COMMIT)->epoch = ev->epoch;
     act(out, BA_ACK)->epoch = ev->epoch;
@@ -302,6 +306,33 @@ static void applied(struct backup *b, const struct backup_event *ev, struct back
         leave(b, ev->now_ns, out);
 }
 
+/* The primary's guest lies still, all that it said has left, and it is ours from now on. The answer
+ * goes out when it runs. */
+static void take_over(struct backup *b, uint64_t now_ns, struct backup_actions *out)
+{
+    if (b->state != B_LINKED || !b->is_switchover || b->is_final || b->committed_term != b->term)
+        lost(b, out);
+    else if (b->primary_owns)
+        activate(b, out);
+    else
+        ask(b, now_ns, out);
+}
+
+static void activated(struct backup *b, struct backup_actions *out)
+{
+    struct backup_action *a;
+
+    if (b->state != B_ACTIVATING)
+        return;
+    go(b, B_ACTIVE);
+    if (!b->is_switchover)
+        return;
+    a = act(out, BA_DETACH);
+    a->reason = DETACH_SWITCHOVER;
+    a->is_answer = true;
+    act(out, BA_CLOSE_LINK);
+}
+
 static void detach_came(struct backup *b, const struct backup_event *ev, struct backup_actions *out)
 {
     const struct detach *d = ev->detach;
@@ -317,6 +348,10 @@ static void detach_came(struct backup *b, const struct backup_event *ev, struct 
     if (d->is_answer || !(has_session(b) || b->state == B_LEAVING))
         return;
     must(b->state != B_APPLYING);
+    if (d->reason == DETACH_SWITCHOVER && has_session(b)) {
+        take_over(b, ev->now_ns, out);
+        return;
+    }
     unstage(b, out);
     act(out, BA_DISCARD);
     b->committed = 0;
@@ -383,6 +418,8 @@ void backup_step(struct backup *b, const struct backup_event *ev, struct backup_
     case BE_LINK_DOWN:
         if (has_session(b) || b->state == B_LEAVING)
             lost(b, out);
+        else if (b->is_switchover) /* nobody to answer; what was given is ours all the same */
+            act(out, BA_CLOSE_LINK);
         break;
     case BE_EPOCH_BEGIN:
         epoch_began(b, ev, out);
@@ -410,8 +447,7 @@ void backup_step(struct backup *b, const struct backup_event *ev, struct backup_
         activation_wanted(b, ev, out);
         break;
     case BE_ACTIVATED:
-        if (b->state == B_ACTIVATING)
-            go(b, B_ACTIVE);
+        activated(b, out);
         break;
     case BE_STOP:
         stop_asked(b, ev->now_ns, out);

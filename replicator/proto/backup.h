@@ -3,7 +3,8 @@
  * The rules it keeps:
  *   - ack(e) only after e is complete and verified, and applicable with nothing more needed;
  *   - the token is asked for only after timeout_ns of silence, never while the session lives: the
- *     primary's lease rests on that promise;
+ *     primary's lease rests on that promise. The one exception is the primary's own word that its
+ *     guest lies still (DETACH(SWITCHOVER) after an epoch of that kind);
  *   - only the newest commit of the current term may be activated without a person's word;
  *   - DETACH and a final epoch are clean ends: nothing is activated after them. */
 #ifndef REPLICATOR_PROTO_BACKUP_H
@@ -19,7 +20,8 @@
 #define BACKUP_STATES(X)                                                                            \
     /* name, words, may go to */                                                                    \
     X(EMPTY, "empty", TO(LINKED) | TO(ENDED))                                                       \
-    X(LINKED, "linked", TO(STAGING) | TO(ALONE) | TO(LEAVING) | TO(ENDED))                          \
+    X(LINKED, "linked", TO(STAGING) | TO(ALONE) | TO(LEAVING) | TO(ASKING) | TO(ACTIVATING) |       \
+                        TO(ENDED))                                                                  \
     X(STAGING, "staging", TO(LINKED) | TO(APPLYING) | TO(ALONE) | TO(LEAVING) | TO(ENDED))          \
     X(APPLYING, "applying", TO(LINKED) | TO(ALONE))                                                 \
     X(ALONE, "alone", TO(LINKED) | TO(ASKING) | TO(ACTIVATING) | TO(ENDED))                         \
@@ -141,6 +143,7 @@ struct backup {
     uint64_t committed;      /* newest committed epoch, 0: none */
     uint32_t committed_term;
     bool is_final;           /* the committed epoch is the guest's last */
+    bool is_switchover;      /* its guest has lain still since: the primary may give it to us */
     uint64_t staging;        /* epoch being staged, 0: none */
     uint64_t peer_sent_ns;   /* newest send time of the primary, echoed */
     uint64_t last_rx_ns;

@@ -55,6 +55,11 @@ void primary_init(struct primary *p, const struct timing *timing, bool owns, uin
         p->open_due = !p->armed;
         p->grace_until_ns = now_ns;
         p->acked = 1; /* anything but 0: what comes next is a reseed */
+        p->given = p->paused = past->given;
+        if (p->given) {
+            p->armed = p->held = true;
+            p->open_due = false;
+        }
     }
 }
 
@@ -66,6 +71,9 @@ static void fault(struct primary *p, const struct primary_event *ev, struct prim
         return;
     case PA_RELEASE:
         return; /* still due: tried again with the next sign of life */
+    case PA_REMEMBER:
+        p->given = false; /* and DETACH was not sent */
+        break;
     case PA_RESUME:
     case PA_DROP:
     case PA_DESTROY:
@@ -83,8 +91,14 @@ static void wants_end(struct primary *p, const struct primary_event *ev,
 {
     if (p->state == P_FENCED || p->state == P_ENDED)
         return;
+    if (p->given && p->owns) { /* nobody to ask */
+        primary_act(out, PA_CLOSE_LINK);
+        primary_end(p, ev->reason, out); /* still given: who comes next has to know */
+        return;
+    }
     if (!p->ending)
         p->ending = ev->reason;
+    p->switching = false;
     p->guest_ended = p->guest_ended || ev->type == PE_GUEST_ENDED;
     switch (p->state) {
     case P_READY:
@@ -116,6 +130,16 @@ static void wants_end(struct primary *p, const struct primary_event *ev,
     }
 }
 
+static void wants_switchover(struct primary *p, const struct primary_event *ev,
+                             struct primary_actions *out)
+{
+    if (p->ending || p->given || !primary_is_protected(p, ev->now_ns))
+        return;
+    p->switching = true;
+    if (p->state == P_READY && p->release_due == 0)
+        primary_next_epoch(p, ev->now_ns, out);
+}
+
 /* ---- time ---------------------------------------------------------------------------------------- */
 
 static void tick_without_session(struct primary *p, uint64_t now_ns, struct primary_actions *out)
@@ -125,7 +149,7 @@ static void tick_without_session(struct primary *p, uint64_t now_ns, struct prim
     if (primary_is_in_grace(p) && now_ns >= p->grace_until_ns) {
         primary_act(out, PA_CLOSE_LINK);
         primary_ask(p, now_ns, out);
-    } else if (p->state == P_OFF && p->lineage != 0 && p->acked != 0 && p->session == 0) {
+    } else if (p->state == P_OFF && p->acked != 0 && p->session == 0 && !p->given) {
         primary_reseed(p, out); /* a predecessor's lineage: its dirty log is lost */
     } else if (p->state == P_OFF && now_ns >= p->reconnect_at_ns) {
         primary_go(p, P_CONNECTING);
@@ -233,6 +257,12 @@ void primary_step(struct primary *p, const struct primary_event *ev, struct prim
     case PE_GUEST_ENDED:
     case PE_STOP:
         wants_end(p, ev, out);
+        break;
+    case PE_SWITCHOVER:
+        wants_switchover(p, ev, out);
+        break;
+    case PE_TAKE_BACK:
+        primary_taken_back(p, ev, out);
         break;
     }
 }

@@ -6,6 +6,8 @@
  * The rules it keeps (docs/ARCHITECTURE.md):
  *   - epoch e's output is released only after ack(e), and only while the lease or the token is ours;
  *   - at most one epoch is unacknowledged; an abandoned one goes back into the carry;
+ *   - a guest given away (switchover: paused, committed, released, then DETACH) neither runs nor
+ *     speaks here again before the token or a person gives it back;
  *   - output is opened (unprotected) only when no commit of this term can exist, or by right: the
  *     token of the term was granted, belongs to us (manual), or the backup has let go (DETACH). */
 #ifndef REPLICATOR_PROTO_PRIMARY_H
@@ -60,6 +62,8 @@ enum primary_event_type {
     PE_TOKEN,         /* .answer, to the question of term .term                                   */
     PE_GUEST_ENDED,   /* .reason: the guest shut down, rebooted or crashed                        */
     PE_STOP,          /* .reason: somebody wants protection to end                                */
+    PE_SWITCHOVER,    /* somebody wants the backup to go on as the guest; only while protected    */
+    PE_TAKE_BACK,     /* somebody says that the backup, to whom it was given, does not run it     */
 };
 
 /* Everything the primary can be told to do. */
@@ -85,6 +89,7 @@ enum primary_action_type {
     PA_HEARTBEAT,     /* send one                                                                 */
     PA_DETACH,        /* send DETACH(.reason, .is_answer)                                         */
     PA_RESEED,        /* .lineage replaces the old one: every page is dirty, every base unknown   */
+    PA_REMEMBER,      /* across a crash: that the guest is given away (.is_given), or is not      */
     PA_END,           /* all done: .reason                                                        */
 };
 
@@ -93,7 +98,7 @@ struct primary_action {
     uint64_t epoch;        /* or the lineage of PA_RESEED */
     uint64_t not_after_ns;
     uint32_t flags, term, reason;
-    bool is_answer;
+    bool is_answer, is_given;
 };
 
 #define PRIMARY_ACTIONS_MAX 8u
@@ -125,6 +130,7 @@ struct primary_past {
     uint64_t lineage; /* 0: there was none */
     uint32_t term;
     bool armed;
+    bool given;       /* to the backup, by a switchover: the guest must not run here */
 };
 
 struct primary {
@@ -141,6 +147,9 @@ struct primary {
     bool armed;             /* a commit of this term may exist on the backup */
     bool covered;           /* an epoch of this term was acknowledged and the session stands */
     bool held;              /* output is being held */
+    bool switching;         /* a switchover is wanted and not given up */
+    bool given;             /* the backup may run the guest by our word: here it lies still, and
+                               nothing leaves, until the token or a person gives it back */
     uint32_t refused;       /* verdict of the last HELLO that was refused, 0: none */
     /* private */
     uint64_t last_rx_ns, heartbeat_at_ns, paused_at_ns, reconnect_at_ns, grace_until_ns, ask_at_ns;
@@ -149,7 +158,7 @@ struct primary {
     uint64_t echo_ns;       /* newest own send time that came back */
     uint64_t release_due;   /* acknowledged epoch whose frames are not all out, 0: none */
     uint32_t ending;        /* detach reason once the end is wanted, 0: go on */
-    bool guest_ended, is_final_epoch, precopy_due, paused, open_due, asked;
+    bool guest_ended, is_final_epoch, is_switch_epoch, precopy_due, paused, open_due, asked;
 };
 
 /* A primary that starts at now_ns with no session. lineage must not be 0. */

@@ -53,16 +53,46 @@ bool primary_is_in_grace(const struct primary *p)
     return p->armed && p->held && !p->owns && p->state <= P_GREETING;
 }
 
+void primary_let_run(struct primary *p, struct primary_actions *out)
+{
+    if (!p->paused || p->given)
+        return;
+    p->paused = p->is_switch_epoch = false;
+    primary_act(out, PA_RESUME);
+}
+
 /* Leaves the open epoch, with the guest running and its pages in the carry. */
 void primary_abandon(struct primary *p, struct primary_actions *out)
 {
-    if (!primary_has_open_epoch(p))
+    if (primary_has_open_epoch(p))
+        primary_act(out, PA_ABANDON)->epoch = p->epoch;
+    primary_let_run(p, out);
+}
+
+/* The guest is ours again: by the token, or a person's word. */
+static void take_back(struct primary *p, uint64_t now_ns, struct primary_actions *out)
+{
+    bool was_given = p->given;
+
+    if (p->state != P_OFF)
+        primary_go(p, P_OFF);
+    p->given = p->switching = false;
+    primary_let_run(p, out);
+    primary_open_output(p, out);
+    if (was_given)
+        primary_act(out, PA_REMEMBER)->is_given = false;
+    close_term(p);
+    primary_reconnect_later(p, now_ns);
+}
+
+void primary_taken_back(struct primary *p, const struct primary_event *ev,
+                        struct primary_actions *out)
+{
+    if (!p->given || !p->owns || (p->state != P_OFF && p->state != P_CONNECTING &&
+                                  p->state != P_GREETING))
         return;
-    primary_act(out, PA_ABANDON)->epoch = p->epoch;
-    if (p->paused) {
-        p->paused = false;
-        primary_act(out, PA_RESUME);
-    }
+    primary_act(out, PA_CLOSE_LINK);
+    take_back(p, ev->now_ns, out);
 }
 
 void primary_reconnect_later(struct primary *p, uint64_t now_ns)
@@ -79,10 +109,12 @@ void primary_lost(struct primary *p, uint64_t now_ns, struct primary_actions *ou
     primary_abandon(p, out);
     primary_act(out, PA_CLOSE_LINK);
     primary_go(p, P_OFF);
-    p->covered = false;
+    p->covered = p->switching = false;
     primary_reconnect_later(p, now_ns);
     if (!p->armed) {
         primary_open_output(p, out); /* no commit of this term can exist over there */
+    } else if (p->owns && p->given) {
+        p->reconnect_at_ns = now_ns + p->backoff_ns; /* it says whether it took the guest */
     } else if (p->owns) {
         primary_open_output(p, out);
         close_term(p);
@@ -98,9 +130,11 @@ void primary_lost(struct primary *p, uint64_t now_ns, struct primary_actions *ou
 void primary_fenced(struct primary *p, struct primary_actions *out)
 {
     primary_act(out, PA_CLOSE_LINK);
-    primary_go(p, P_FENCED);
+    primary_go(p, p->given ? P_ENDED : P_FENCED);
     primary_act(out, PA_DROP);
     primary_act(out, PA_DESTROY);
+    if (p->given)
+        primary_act(out, PA_END)->reason = DETACH_SWITCHOVER;
 }
 
 void primary_token_answered(struct primary *p, const struct primary_event *ev,
@@ -111,10 +145,7 @@ void primary_token_answered(struct primary *p, const struct primary_event *ev,
     if (ev->answer == FENCE_DENIED) {
         primary_fenced(p, out);
     } else if (ev->answer == FENCE_GRANTED) {
-        primary_go(p, P_OFF);
-        primary_open_output(p, out);
-        close_term(p);
-        primary_reconnect_later(p, ev->now_ns);
+        take_back(p, ev->now_ns, out);
         if (p->ending)
             primary_end(p, p->ending, out);
     } else {

@@ -39,6 +39,11 @@ void primary_end(struct primary *p, uint32_t reason, struct primary_actions *out
 void primary_ask(struct primary *p, uint64_t now_ns, struct primary_actions *out);
 bool primary_is_in_grace(const struct primary *p);
 void primary_abandon(struct primary *p, struct primary_actions *out);
+
+/* The guest goes on, unless it runs already or is given away. */
+void primary_let_run(struct primary *p, struct primary_actions *out);
+void primary_taken_back(struct primary *p, const struct primary_event *ev,
+                        struct primary_actions *out);
 void primary_reconnect_later(struct primary *p, uint64_t now_ns);
 void primary_lost(struct primary *p, uint64_t now_ns, struct primary_actions *out);
 void primary_fenced(struct primary *p, struct primary_actions *out);

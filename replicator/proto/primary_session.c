@@ -42,9 +42,20 @@ static void release(struct primary *p, uint64_t now_ns, struct primary_actions *
 
 static void begin_detach(struct primary *p, uint64_t now_ns, struct primary_actions *out)
 {
+    primary_let_run(p, out); /* of a switchover that is not wanted any more */
     primary_go(p, P_DETACHING);
     p->last_rx_ns = now_ns;
     primary_act(out, PA_DETACH)->reason = p->ending;
+}
+
+/* The backup holds all that the guest ever did, and everything it said has left. */
+static void give_away(struct primary *p, uint64_t now_ns, struct primary_actions *out)
+{
+    primary_go(p, P_DETACHING);
+    p->last_rx_ns = now_ns;
+    p->given = true;
+    primary_act(out, PA_REMEMBER)->is_given = true; /* before anybody can take it */
+    primary_act(out, PA_DETACH)->reason = DETACH_SWITCHOVER;
 }
 
 void primary_begin_capture(struct primary *p, uint64_t now_ns, struct primary_actions *out)
@@ -66,6 +77,9 @@ static void begin_epoch(struct primary *p, uint64_t now_ns, struct primary_actio
     a->epoch = ++p->epoch;
     a->flags = (p->acked == 0 ? EPOCH_SEED : 0u) | (p->guest_ended ? EPOCH_FINAL : 0u);
     p->is_final_epoch = p->guest_ended;
+    p->is_switch_epoch = p->switching && !p->guest_ended && !p->precopy_due;
+    if (p->is_switch_epoch)
+        a->flags |= EPOCH_SWITCHOVER;
     if (p->precopy_due && !p->guest_ended) {
         primary_go(p, P_PRECOPY);
         primary_act(out, PA_PRECOPY);
@@ -79,7 +93,9 @@ void primary_next_epoch(struct primary *p, uint64_t now_ns, struct primary_actio
 {
     if (p->ending && (!p->guest_ended || p->is_final_epoch || !p->armed))
         begin_detach(p, now_ns, out);
-    else if (p->guest_ended || p->precopy_due || now_ns >= p->paused_at_ns + p->timing.interval_ns)
+    else if (p->given || (p->is_switch_epoch && p->paused))
+        give_away(p, now_ns, out);
+    else if (p->guest_ended || p->switching || p->precopy_due || now_ns >= p->paused_at_ns + p->timing.interval_ns)
         begin_epoch(p, now_ns, out);
 }
 
@@ -135,6 +151,12 @@ void primary_hello_answered(struct primary *p, const struct primary_event *ev,
         return;
     }
     heard(p, ev->now_ns, 0, h->echo_ns);
+    if (p->given && h->committed != p->acked) {
+        /* Whether it ran the guest meanwhile it can't tell: only the token, or a person, can. */
+        p->backoff_ns = BACKOFF_NS_MAX;
+        primary_lost(p, ev->now_ns, out);
+        return;
+    }
     if (h->committed > p->epoch || (h->committed > 0 && h->committed < p->acked)) {
         p->backoff_ns = BACKOFF_NS_MAX;
         primary_lost(p, ev->now_ns, out); /* a commit that cannot be */
@@ -218,9 +240,14 @@ void primary_detach_came(struct primary *p, const struct primary_event *ev,
                          struct primary_actions *out)
 {
     const struct detach *d = ev->detach;
+    bool was_given;
 
     if (d->session != p->session || !(primary_has_session(p) || p->state == P_DETACHING))
         return;
+    if (p->state == P_DETACHING && p->given && d->is_answer) {
+        primary_fenced(p, out); /* it runs there */
+        return;
+    }
     if (p->state == P_DETACHING && d->is_answer) {
         primary_open_output(p, out); /* the backup has let go */
         primary_end(p, p->ending, out);
@@ -228,10 +255,12 @@ void primary_detach_came(struct primary *p, const struct primary_event *ev,
     }
     if (d->is_answer)
         return;
+    was_given = p->given;
+    p->given = p->switching = false; /* it let go of its copy before it could take ours */
     primary_abandon(p, out);
     primary_act(out, PA_DETACH)->is_answer = true;
     out->list[out->n - 1].reason = d->reason;
-    if (p->state == P_DETACHING) /* both ended it at once: its answer to ours will not come */
+    if (p->state == P_DETACHING && !was_given) /* both ended it at once: its answer to ours will not come */
         primary_open_output(p, out);
     else
         primary_go(p, P_OFF);
@@ -239,6 +268,8 @@ void primary_detach_came(struct primary *p, const struct primary_event *ev,
     p->backoff_ns = BACKOFF_NS_MAX;
     primary_reconnect_later(p, ev->now_ns);
     primary_open_output(p, out);
+    if (was_given)
+        primary_act(out, PA_REMEMBER)->is_given = false;
     if (p->ending)
         primary_end(p, p->ending, out);
     else
@@ -257,10 +288,10 @@ void primary_captured(struct primary *p, struct primary_actions *out)
     if (p->state != P_CAPTURE)
         return;
     primary_go(p, P_FLUSH);
-    p->paused = false;
     if (!p->armed)
         p->grace_until_ns = 0;
     p->armed = true; /* from here on this epoch's end may reach the backup */
-    primary_act(out, PA_RESUME);
+    if (!p->is_switch_epoch)
+        primary_let_run(p, out);
     primary_act(out, PA_FLUSH);
 }

@@ -60,6 +60,8 @@ static json_t *why_unprotected(const struct primary_status *s, const struct prim
 
     if (s->is_protected)
         return json_null();
+    if (s->is_given && s->state != P_ENDED)
+        return json_string("given to the backup by a switchover that it has not confirmed");
     switch (s->state) {
     case P_FENCED:
         return json_string("fenced: the other side owns the guest");

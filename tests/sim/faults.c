@@ -68,10 +68,14 @@ void faults_plan(struct world *w)
         f->kind = coin(w, 300000)   ? FAULT_kill_primary_host
                   : coin(w, 80000) ? FAULT_freeze_releasing
                   : coin(w, 50000) ? FAULT_guest_call_fails
+                  : coin(w, 60000) ? FAULT_switchover
                                    : (unsigned)rng_below(&w->rng, FAULT_KINDS_COUNT);
         f->after_ns = rng_below(&w->rng, w->config.timing.timeout_ns * (coin(w, 500000) ? 1 : 4));
     }
-    if (w->n_faults > 1 && coin(w, 500000)) /* memory is judged when it is activated */
+    for (unsigned i = 1; i < w->n_faults; i++)
+        if (w->faults[i - 1].kind == FAULT_switchover && coin(w, 400000))
+            w->faults[i].kind = FAULT_kill_primary_daemon; /* what it gave away it must not forget */
+    if (w->n_faults > 1 && w->faults[0].kind != FAULT_switchover && coin(w, 500000)) /* memory is judged when it is activated */
         w->faults[w->n_faults - 1].kind = FAULT_kill_primary_host;
     w->fault_at = w->after_epochs ? 10 * w->config.timing.timeout_ns + NS_PER_S
                                   : rng_below(&w->rng, 3 * NS_PER_MS);
@@ -227,6 +231,22 @@ static void stop_backup(struct world *w)
     w->nodes[BACKUP].is_busy = true;
 }
 
+static void switchover(struct world *w)
+{
+    struct err e;
+
+    if (primary_engine_switchover(w->primary, &e) < 0)
+        trace(w, "primary refuses a switchover: %s", e.text);
+    w->nodes[PRIMARY].is_busy = true;
+}
+
+static void take_back(struct world *w)
+{
+    w->machines[PRIMARY].paused_at = w->now; /* until now by right */
+    primary_engine_take_back(w->primary);
+    w->nodes[PRIMARY].is_busy = true;
+}
+
 static void activate(struct world *w)
 {
     backup_engine_activate(w->backup, w->config.is_manual && w->observer->is_host_dead);
@@ -317,6 +337,13 @@ static void other_fault(struct world *w, unsigned kind, uint64_t ns)
         w->nodes[BACKUP].is_stopping = !w->nodes[BACKUP].in_step;
         command(w, BACKUP, stop_backup);
         break;
+    case FAULT_switchover:
+        if (w->config.is_manual && w->operator_at == TIME_NEVER)
+            w->operator_at = w->now + 30 * w->config.timing.timeout_ns; /* somebody looks after it */
+        command(w, PRIMARY, switchover);
+        if (w->next_fault < w->n_faults && coin(w, 600000)) /* it takes a few trips, and then the next falls */
+            w->fault_at = w->now + rng_below(&w->rng, 8 * w->config.latency_ns + 2 * NS_PER_MS);
+        break;
     case FAULT_activate_unfenced:
         command(w, BACKUP, activate);
         break;
@@ -368,10 +395,31 @@ static void do_fault(struct world *w, unsigned kind)
     }
 }
 
+/* A guest was given to a backup that did not take it: a person makes sure that it is off, and says so.
+ * False when there is nothing of the kind. */
+static bool give_back(struct world *w)
+{
+    struct node *n = &w->nodes[PRIMARY];
+
+    if (!w->config.is_manual || !w->seen.is_given || !n->is_alive || w->backup_runs)
+        return false;
+    w->operator_at = w->now + w->config.timing.timeout_ns;
+    if (n->in_step || w->nodes[BACKUP].in_step)
+        return true;
+    trace(w, "FAULT   a person ends the backup and takes the guest back");
+    w->nodes[BACKUP].restart_after_ns = 0;
+    w->nodes[BACKUP].restart_at = TIME_NEVER;
+    world_kill(w, BACKUP, true);
+    command(w, PRIMARY, take_back);
+    return true;
+}
+
 /* Under a manual arbiter a person gives the word, and only when the primary's host is really dead. */
 static void operate(struct world *w)
 {
     w->operator_at = TIME_NEVER;
+    if (give_back(w) || !w->observer->is_host_dead)
+        return;
     if (!w->config.is_manual || !w->nodes[BACKUP].is_alive || w->backup_runs ||
         w->operator_tries >= 8)
         return;

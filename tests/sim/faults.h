@@ -10,7 +10,7 @@
     X(cut_to_primary) X(flap) X(refuse_connections) X(spoil_to_backup) X(spoil_to_primary)        \
     X(stranger_noise) X(stranger_replay) X(guest_call_fails) X(netbuf_call_fails)                 \
     X(other_call_fails) X(guest_ends) X(stop_primary) X(stop_backup) X(activate_unfenced)         \
-    X(slow_link) X(flip_bit) X(arbiter_down)
+    X(slow_link) X(flip_bit) X(arbiter_down) X(switchover)
 enum fault_kind {
 #define X(name) FAULT_##name,
     FAULT_KINDS(X)

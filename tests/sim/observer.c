@@ -169,10 +169,14 @@ static void judge_status(struct world *w)
 
 void observe_paused(struct world *w)
 {
-    const struct machine *m = &w->machines[PRIMARY];
+    struct machine *m = &w->machines[PRIMARY];
     /* A full buffer waits for the link, and the link for silence; each fault may feign life once. */
     uint64_t allowed = w->config.timing.timeout_ns * (2 + FAULTS_MAX) + 60 * w->config.latency_ns;
 
+    if (w->seen.is_given && w->plug.n > 0 && !w->plug.dropped)
+        violation(w, "P1", "the guest is given away, and %u of its frames are not out", w->plug.n);
+    if (w->seen.is_given)
+        m->paused_at = w->now; /* by right: counted from when it is ours again */
     if (m->exists && m->paused && m->life == GUEST_RUNS && w->now > m->paused_at + allowed)
         violation(w, "P6", "the guest is left paused");
 }

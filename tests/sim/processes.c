@@ -156,15 +156,14 @@ static int primary_connect(void *context, struct link **ret, struct err *e)
     return connection_try(context, ret, e);
 }
 
-static int primary_remember(void *context, uint64_t lineage, uint32_t term, struct err *e)
+static int primary_remember(void *context, const struct primary_past *past, struct err *e)
 {
     struct world *w = context;
 
     world_point(w, PRIMARY, PLACE_ANY);
     if (world_fails(w, CALL_remember))
         return err_set(e, 5, "no room for the state file");
-    w->past.lineage = lineage;
-    w->past.term = term;
+    w->past = *past;
     world_point(w, PRIMARY, PLACE_ANY);
     return 0;
 }
@@ -276,7 +275,8 @@ void world_start_primary(struct world *w)
     struct err e;
 
     /* A new process lets a guest run that its predecessor left suspended: its output is held still. */
-    w->machines[PRIMARY].paused = false;
+    if (!w->past.given)
+        w->machines[PRIMARY].paused = false;
     w->past.armed = w->plug.holds;
     w->is_stopped = false; /* an order to the process before is not known to this one */
     start_node(w, PRIMARY);
@@ -311,7 +311,7 @@ static void leave_primary(struct world *w)
     uint64_t seen = w->observer->frames[PRIMARY];
 
     trace(w, "primary is over: %s", primary_state_name(w->seen.state));
-    w->observer->clean_end = w->seen.state == P_ENDED;
+    w->observer->clean_end = w->seen.state == P_ENDED && !w->seen.is_given;
     w->nodes[PRIMARY].is_alive = false;
     w->nodes[PRIMARY].restart_at = TIME_NEVER;
     connections_lose_process(w, PRIMARY, false);

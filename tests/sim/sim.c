@@ -27,7 +27,7 @@ enum { NTHS = 6, SINGLES_PER_PLACE = 3 * NTHS * 2 };
 
 /* What a worker has done so far: shared with the parent, which outlives it. */
 struct tally {
-    uint64_t seed, next, runs, failovers, fenced, ended, epochs, steps, violations;
+    uint64_t seed, next, runs, failovers, switched, fenced, ended, epochs, steps, violations;
     uint64_t kinds[FAULT_KINDS_COUNT];
     uint32_t struck[SIDES];
     bool stops; /* of the first: all of them shall stop */
@@ -77,6 +77,7 @@ static bool run_one(struct world *w, uint64_t seed, struct tally *t)
     t->epochs += o->epochs;
     t->steps += w->steps;
     t->failovers += w->backup_runs;
+    t->switched += w->backup_runs && w->seen.is_given && w->seen.state == P_ENDED;
     t->fenced += w->seen.state == P_FENCED;
     t->ended += o->clean_end;
     for (unsigned i = 0; i < w->n_faults; i++)
@@ -174,6 +175,7 @@ static int report(uint64_t elapsed_ns)
 
         all.runs += t->runs;
         all.failovers += t->failovers;
+        all.switched += t->switched;
         all.fenced += t->fenced;
         all.ended += t->ended;
         all.epochs += t->epochs;
@@ -191,9 +193,9 @@ static int report(uint64_t elapsed_ns)
     print_states("primary", all.struck[PRIMARY], P_STATES, primary_name);
     print_states("backup", all.struck[BACKUP], B_STATES, backup_name);
     printf("# %" PRIu64 " runs from seed %" PRIu64 ": %" PRIu64 " takeovers, %" PRIu64
-           " fenced, %" PRIu64 " clean ends, %" PRIu64 " epochs, %" PRIu64 " steps\n"
+           " switchovers, %" PRIu64 " fenced, %" PRIu64 " clean ends, %" PRIu64 " epochs, %" PRIu64 " steps\n"
            "# %.1f s, %u jobs, %.0f runs/s/core, %" PRIu64 " violations\n",
-           all.runs, options.seed, all.failovers, all.fenced, all.ended, all.epochs, all.steps,
+           all.runs, options.seed, all.failovers, all.switched, all.fenced, all.ended, all.epochs, all.steps,
            seconds, options.jobs, (double)all.runs / seconds / options.jobs, all.violations);
     printf("%s 1 - %s: %" PRIu64 " runs, %.0f a second and core, %" PRIu64 " broken promises\n",
            all.violations ? "not ok" : "ok",
