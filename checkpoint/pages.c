@@ -1,5 +1,5 @@
 /* pages — see pages.h. The encoder writes straight into the sink: payloads start behind the longest
- * index that n pages can have and move down once the real one is known. */
+ * index that n pages can have, and move down once the real one is known if they must be one stretch. */
 #include "checkpoint/pages.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #define CODEC_BITS         3
 
 _Static_assert((uint64_t)CODEC_COUNT <= 1u << CODEC_BITS, "a codec's number fits its bits");
-_Static_assert(CODEC_BATCH <= PAGECACHE_WAYS, "the cache's places stay good for a batch");
+_Static_assert(CODEC_BATCH <= PAGECACHE_WAYS, "a batch's places in the cache are distinct");
 _Static_assert(PAGES_INDEX_MAX == PAGES_CHUNK_MAX * ENTRY_INDEX_MAX, "the index is entries only");
 _Static_assert(GUEST_PAGES_MAX <= PLAIN_PFN_MASK, "every pfn fits a PAGE_DATA entry");
 _Static_assert(PLAIN_FIXED_BYTES + PAGES_CHUNK_MAX * (PLAIN_ENTRY_BYTES + PAGE_BYTES) <= PAGES_BODY_MAX,
@@ -39,160 +39,261 @@ static bool type_has_content(uint64_t type)
 
 /* ---- encoding ------------------------------------------------------------------------------------ */
 
-static void source_check(const struct pages_source *from)
+static void source_check(const uint64_t *pfns, const uint8_t *types, size_t n)
 {
-    must(from->n >= 1 && from->n <= PAGES_CHUNK_MAX);
-    for (size_t i = 0; i < from->n; i++) {
-        must(type_is_valid(from->types[i]));
-        must(from->pfns[i] < GUEST_PAGES_MAX);
-        must(i == 0 || from->pfns[i] > from->pfns[i - 1]);
+    must(n >= 1 && n <= PAGES_CHUNK_MAX);
+    for (size_t i = 0; i < n; i++) {
+        must(type_is_valid(types[i]));
+        must(pfns[i] < GUEST_PAGES_MAX);
+        must(i == 0 || pfns[i] > pfns[i - 1]);
     }
 }
 
-static size_t count_content(const struct pages_source *from)
+static size_t count_content(const uint8_t *types, size_t n)
 {
-    size_t n = 0;
+    size_t count = 0;
 
-    for (size_t i = 0; i < from->n; i++)
-        n += type_has_content(from->types[i]);
-    return n;
+    for (size_t i = 0; i < n; i++)
+        count += type_has_content(types[i]);
+    return count;
 }
 
-/* What to encode page i from, and where the cache keeps it: a base is a version that the backup
- * verifiably holds. The cache's place is the page's from here on, as sent by this epoch. */
-static struct codec_job job_of(const struct pages_source *from, size_t i,
-                               const struct pages_rules *rules, struct pagecache *cache)
+void pages_tally_add(struct pages_tally *to, const struct pages_tally *what)
 {
-    struct codec_job job = { .page = from->pages + i * PAGE_BYTES };
+    to->pages += what->pages;
+    to->raw_bytes += what->raw_bytes;
+    to->wire_bytes += what->wire_bytes;
+    for (size_t i = 0; i < CODEC_COUNT; i++)
+        to->by_codec[i] += what->by_codec[i];
+}
+
+static void plan_begin(struct pages_plan *plan, const uint64_t *pfns, const uint8_t *types, size_t n,
+                       const struct pages_rules *rules)
+{
+    source_check(pfns, types, n);
+    must((rules->batch & PAGES_PACKED) == 0);
+    plan->n = n;
+    plan->allowed = rules->allowed;
+    plan->batch = rules->batch;
+    memcpy(plan->pfns, pfns, n * sizeof(*pfns));
+    memcpy(plan->types, types, n * sizeof(*types));
+}
+
+/* True when the page's place in the cache is to be found; others are forgotten there. */
+static bool is_cached(const struct pages_plan *plan, size_t i, const struct pages_rules *rules,
+                      struct pagecache *cache)
+{
+    if (!rules->use_cache)
+        return false;
+    if (plan->types[i] == PAGE_TYPE_NORMAL)
+        return true;
+    pagecache_drop(cache, plan->pfns[i]);
+    return false;
+}
+
+/* A base is a version that the backup verifiably holds. */
+static bool is_base(const struct pages_rules *rules, uint64_t sent_by)
+{
+    return rules->committed != 0 && sent_by <= rules->committed;
+}
+
+void pages_plan(struct pages_plan *plan, uint8_t **places, const uint64_t *pfns, const uint8_t *types,
+                size_t n, const struct pages_rules *rules, struct pagecache *cache)
+{
+    plan_begin(plan, pfns, types, n, rules);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t sent_by = 0;
+
+        plan->jobs[i] = (struct codec_job){ .page = places[i] };
+        if (is_cached(plan, i, rules, cache) &&
+            pagecache_trade(cache, pfns[i], rules->epoch, &places[i], &sent_by) && is_base(rules, sent_by))
+            plan->jobs[i].prior = places[i];
+    }
+}
+
+/* The same for a page that stays the caller's: the cache's place for it is made equal to it as it is
+ * encoded. Places of pages that this one displaces were used by then, because that goes in order. */
+static void plan_copying(struct pages_plan *plan, size_t i, const struct pages_source *from,
+                         const struct pages_rules *rules, struct pagecache *cache)
+{
+    struct codec_job *job = &plan->jobs[i];
     bool is_held = false;
     uint64_t sent_by = 0;
 
-    if (!rules->use_cache)
-        return job;
-    if (from->types[i] != PAGE_TYPE_NORMAL) {
-        pagecache_drop(cache, from->pfns[i]);
-        return job;
-    }
-    job.keep = pagecache_renew(cache, from->pfns[i], rules->epoch, &is_held, &sent_by);
-    if (job.keep && is_held && rules->committed != 0 && sent_by <= rules->committed)
-        job.prior = job.keep;
-    return job;
+    *job = (struct codec_job){ .page = from->pages + i * PAGE_BYTES };
+    if (!is_cached(plan, i, rules, cache))
+        return;
+    job->keep = pagecache_renew(cache, plan->pfns[i], rules->epoch, &is_held, &sent_by);
+    if (job->keep && is_held && is_base(rules, sent_by))
+        job->prior = job->keep;
 }
 
-static void index_put(struct sink *index, uint64_t step, uint8_t type, size_t bytes,
-                      const struct codec *codec)
+static void index_put(struct sink *index, uint64_t step, uint8_t type, const struct codec_job *job)
 {
     bool is_typed = type != PAGE_TYPE_NORMAL;
+    uint64_t told = job->codec->id == CODEC_RAW ? 0 : job->bytes;
     int rc = sink_varint(index, step << 1 | is_typed);
 
     if (rc == 0 && is_typed)
         rc = sink_u8(index, type);
     if (rc == 0)
-        rc = sink_varint(index, (uint64_t)bytes << CODEC_BITS | (uint64_t)codec->id);
+        rc = sink_varint(index, told << CODEC_BITS | (uint64_t)job->codec->id);
     must(rc == 0);
 }
 
-/* The next pages from `first` on, encoded side by side, and what the index needs of each. Pages without
- * content are not encoded. Returns how many pages. */
-static size_t encode_some(const struct pages_source *from, size_t first,
-                          const struct pages_rules *rules, struct pagecache *cache,
-                          struct sink *payloads, struct codec_job *ret)
+/* The next pages from `first` on, encoded side by side. Pages without content are not encoded. Returns how
+ * many pages. */
+static size_t encode_some(struct pages_plan *plan, size_t first, struct sink *payloads)
 {
-    size_t n = from->n - first < CODEC_BATCH ? from->n - first : CODEC_BATCH, with_content = 0;
+    size_t n = plan->n - first < CODEC_BATCH ? plan->n - first : CODEC_BATCH, with_content = 0;
     struct codec_job jobs[CODEC_BATCH];
     uint8_t *at;
 
-    for (size_t i = 0; i < n; i++) {
-        ret[i] = job_of(from, first + i, rules, cache);
-        ret[i].codec = codec_by_id(CODEC_RAW);
-        if (type_has_content(from->types[first + i]))
-            jobs[with_content++] = ret[i];
+    for (size_t i = first; i < first + n; i++) {
+        plan->jobs[i].codec = codec_by_id(CODEC_RAW);
+        if (type_has_content(plan->types[i]))
+            jobs[with_content++] = plan->jobs[i];
     }
-    must(sink_room(payloads, codec_encode_batch(rules->allowed, jobs, with_content, payloads->at),
+    must(sink_room(payloads, codec_encode_batch(plan->allowed, jobs, with_content, payloads->at),
                    &at) == 0);
     with_content = 0;
-    for (size_t i = 0; i < n; i++)
-        if (type_has_content(from->types[first + i]))
-            ret[i] = jobs[with_content++];
+    for (size_t i = first; i < first + n; i++)
+        if (type_has_content(plan->types[i]))
+            plan->jobs[i] = jobs[with_content++];
     return n;
 }
 
 /* Index and payloads of all pages, payloads at their provisional place; returns the digest. */
-static uint64_t encode_all(const struct pages_source *from, const struct pages_rules *rules,
-                           struct pagecache *cache, struct sink *index, struct sink *payloads,
+static uint64_t encode_all(struct pages_plan *plan, struct sink *index, struct sink *payloads,
                            struct pages_tally *tally)
 {
-    struct codec_job jobs[CODEC_BATCH];
     uint64_t next_pfn = 0;
     struct digest digest;
 
     digest_begin(&digest);
-    for (size_t i = 0, first = 0, n = 0; i < from->n; i++) {
-        const struct codec_job *job;
+    for (size_t i = 0, ready = 0; i < plan->n; i++) {
+        const struct codec_job *job = &plan->jobs[i];
 
-        if (i == first + n) {
-            first = i;
-            n = encode_some(from, first, rules, cache, payloads, jobs);
-        }
-        job = &jobs[i - first];
-        index_put(index, from->pfns[i] - next_pfn, from->types[i], job->bytes, job->codec);
-        next_pfn = from->pfns[i] + 1;
-        if (!type_has_content(from->types[i]))
+        if (i == ready)
+            ready += encode_some(plan, i, payloads);
+        index_put(index, plan->pfns[i] - next_pfn, plan->types[i], job);
+        next_pfn = plan->pfns[i] + 1;
+        if (!type_has_content(plan->types[i]))
             continue;
         digest_add(&digest, job->page, PAGE_BYTES);
         tally->by_codec[job->codec->id]++;
+        tally->raw_bytes += PAGE_BYTES;
     }
+    tally->pages += plan->n;
     return digest_value(&digest);
 }
 
-static void tally_record(struct pages_tally *tally, const struct pages_source *from, size_t body_bytes)
+static void add_piece(struct pages_built *to, const uint8_t *at, size_t bytes)
 {
-    tally->pages += from->n;
-    tally->raw_bytes += count_content(from) * PAGE_BYTES;
-    tally->wire_bytes += record_wire_bytes(body_bytes);
+    struct view *last = to->count > 0 ? &to->pieces[to->count - 1] : NULL;
+
+    to->bytes += bytes;
+    if (last && last->at + last->left == at)
+        last->left += bytes;
+    else if (bytes > 0)
+        to->pieces[to->count++] = (struct view){ at, bytes };
+}
+
+/* Payloads in the pages' order: stretches of the room, and raw pages where they are. Returns their octets. */
+static size_t add_payloads(const struct pages_plan *plan, struct pages_built *to)
+{
+    size_t before = to->bytes;
+
+    for (size_t i = 0; i < plan->n; i++)
+        if (type_has_content(plan->types[i]))
+            add_piece(to, plan->jobs[i].payload, plan->jobs[i].bytes);
+    return to->bytes - before;
+}
+
+void pages_build(struct pages_plan *plan, bool is_whole, uint8_t *room, struct pages_built *ret)
+{
+    static const uint8_t padding[8];
+    uint8_t *body = room + RECORD_HEADER_BYTES, *payload_at;
+    size_t index_room = plan->n * ENTRY_INDEX_MAX, index_bytes, payload_bytes, body_bytes;
+    struct sink index = { body + PAGES_FIXED_BYTES, index_room }, payloads;
+    uint64_t digest;
+
+    payload_at = index.at + index_room;
+    payloads = (struct sink){ payload_at, plan->n * PAGE_BYTES };
+    ret->count = ret->bytes = 0;
+    ret->tally = (struct pages_tally){ 0 };
+    plan->allowed.raw_in_place = !is_whole;
+    digest = encode_all(plan, &index, &payloads, &ret->tally);
+    index_bytes = index_room - index.left;
+    add_piece(ret, room, RECORD_HEADER_BYTES + PAGES_FIXED_BYTES + index_bytes);
+    if (is_whole) {
+        payload_bytes = plan->n * PAGE_BYTES - payloads.left;
+        memmove(index.at, payload_at, payload_bytes);
+        add_piece(ret, index.at, payload_bytes);
+    } else {
+        payload_bytes = add_payloads(plan, ret);
+    }
+    body_bytes = PAGES_FIXED_BYTES + index_bytes + payload_bytes;
+    if (is_whole)
+        memset(body + body_bytes, 0, record_padded(body_bytes) - body_bytes);
+    add_piece(ret, is_whole ? body + body_bytes : padding, record_padded(body_bytes) - body_bytes);
+    ret->tally.wire_bytes = ret->bytes;
+
+    store_u32(room, RECORD_PAGE_DATA_ENCODED);
+    store_u32(room + 4, (uint32_t)body_bytes);
+    store_u32(body, (uint32_t)plan->n);
+    store_u32(body + 4, plan->batch);
+    store_u64(body + 8, digest);
+    store_u32(body + 16, (uint32_t)index_bytes);
+    store_u32(body + 20, (uint32_t)payload_bytes);
+}
+
+void pages_build_plain(const struct pages_plan *plan, uint8_t *room, struct pages_built *ret)
+{
+    size_t head = PLAIN_FIXED_BYTES + plan->n * PLAIN_ENTRY_BYTES;
+    uint64_t content = count_content(plan->types, plan->n);
+
+    ret->count = ret->bytes = 0;
+    add_piece(ret, room, RECORD_HEADER_BYTES + head);
+    store_u32(room, RECORD_PAGE_DATA);
+    store_u32(room + 4, (uint32_t)(head + content * PAGE_BYTES)); /* a multiple of 8: no padding */
+    room += RECORD_HEADER_BYTES;
+    store_u32(room, (uint32_t)plan->n);
+    store_u32(room + 4, 0);
+    for (size_t i = 0; i < plan->n; i++) {
+        store_u64(room + PLAIN_FIXED_BYTES + i * PLAIN_ENTRY_BYTES,
+                  (uint64_t)plan->types[i] << PLAIN_TYPE_SHIFT | plan->pfns[i]);
+        if (type_has_content(plan->types[i]))
+            add_piece(ret, plan->jobs[i].page, PAGE_BYTES);
+    }
+    ret->tally = (struct pages_tally){ plan->n, content * PAGE_BYTES, ret->bytes, { [CODEC_RAW] = content } };
 }
 
 int pages_encode(struct sink *out, const struct pages_source *from, const struct pages_rules *rules,
                  struct pagecache *cache, struct pages_tally *tally)
 {
-    uint8_t *record, *body;
-    size_t index_room = from->n * ENTRY_INDEX_MAX, index_bytes, payload_bytes, body_bytes;
-    struct sink index, payloads;
-    uint64_t digest;
+    struct pages_plan plan;
+    struct pages_built built;
+    uint8_t *room;
 
-    source_check(from);
-    must((rules->batch & PAGES_PACKED) == 0);
     if (out->left < record_wire_bytes(PAGES_BODY_MAX))
         return -ENOBUFS;
-    body = out->at + RECORD_HEADER_BYTES;
-    index = (struct sink){ body + PAGES_FIXED_BYTES, index_room };
-    payloads = (struct sink){ index.at + index_room, from->n * PAGE_BYTES };
-    digest = encode_all(from, rules, cache, &index, &payloads, tally);
-    index_bytes = index_room - index.left;
-    payload_bytes = from->n * PAGE_BYTES - payloads.left;
-    memmove(index.at, body + PAGES_FIXED_BYTES + index_room, payload_bytes);
-    body_bytes = PAGES_FIXED_BYTES + index_bytes + payload_bytes;
-
-    must(sink_room(out, record_wire_bytes(body_bytes), &record) == 0);
-    store_u32(record, RECORD_PAGE_DATA_ENCODED);
-    store_u32(record + 4, (uint32_t)body_bytes);
-    store_u32(body, (uint32_t)from->n);
-    store_u32(body + 4, rules->batch);
-    store_u64(body + 8, digest);
-    store_u32(body + 16, (uint32_t)index_bytes);
-    store_u32(body + 20, (uint32_t)payload_bytes);
-    memset(body + body_bytes, 0, record_padded(body_bytes) - body_bytes);
-    tally_record(tally, from, body_bytes);
+    plan_begin(&plan, from->pfns, from->types, from->n, rules);
+    for (size_t i = 0; i < from->n; i++)
+        plan_copying(&plan, i, from, rules, cache);
+    pages_build(&plan, true, out->at, &built);
+    must(built.count == 1 && sink_room(out, built.bytes, &room) == 0);
+    pages_tally_add(tally, &built.tally);
     return 0;
 }
 
 int pages_put_plain(struct sink *out, const struct pages_source *from, struct pages_tally *tally)
 {
-    size_t content = count_content(from);
+    size_t content = count_content(from->types, from->n);
     size_t body_bytes = PLAIN_FIXED_BYTES + from->n * PLAIN_ENTRY_BYTES + content * PAGE_BYTES;
     uint8_t *at, *page;
 
-    source_check(from);
+    source_check(from->pfns, from->types, from->n);
     if (out->left < record_wire_bytes(PAGES_BODY_MAX))
         return -ENOBUFS;
     must(sink_room(out, record_wire_bytes(body_bytes), &at) == 0); /* a multiple of 8: no padding */
@@ -212,7 +313,9 @@ int pages_put_plain(struct sink *out, const struct pages_source *from, struct pa
         page += PAGE_BYTES;
     }
     tally->by_codec[CODEC_RAW] += content;
-    tally_record(tally, from, body_bytes);
+    tally->pages += from->n;
+    tally->raw_bytes += content * PAGE_BYTES;
+    tally->wire_bytes += record_wire_bytes(body_bytes);
     return 0;
 }
 
@@ -334,6 +437,12 @@ static int next_encoded(struct pages_reader *r, struct pages_entry *got, struct 
     if (!got->codec)
         return err_set(e, EPROTO, "pfn 0x%" PRIx64 ": unknown codec", got->pfn);
     coded >>= CODEC_BITS;
+    if (got->has_content && got->codec->id == CODEC_RAW) {
+        if (coded != 0)
+            return err_set(e, EPROTO, "pfn 0x%" PRIx64 ": a raw page with a length", got->pfn);
+        got->bytes = PAGE_BYTES;
+        return 0;
+    }
     if (coded > (got->has_content ? got->codec->bytes_max : 0) ||
         (!got->has_content && got->codec->id != CODEC_RAW))
         return err_set(e, EPROTO, "pfn 0x%" PRIx64 ": %" PRIu64 " octets of %s for type 0x%x", got->pfn,

@@ -3,7 +3,8 @@
  *
  *   u32 count · u32 batch · u64 digest · u32 index octets · u32 payload octets
  *   index:    per page  varint (pfn step << 1 | typed) · [u8 type, 1…15, when typed]
- *                       · varint (payload octets << 3 | codec)
+ *                       · varint (payload octets << 3 | codec), octets 0 for a raw page with content,
+ *                         because they are always 4096
  *   payloads: one after the other, in index order
  *
  * With PAGES_PACKED set in batch, index and payloads are one LZ4 block that is shorter than they are;
@@ -50,6 +51,44 @@ struct pages_tally { /* added to, never reset */
     uint64_t pages, raw_bytes, wire_bytes;
     uint64_t by_codec[CODEC_COUNT];
 };
+
+void pages_tally_add(struct pages_tally *to, const struct pages_tally *what);
+
+/* A chunk in two steps: what is to be done is found out in order, because the cache learns by it; the work
+ * itself shares nothing with any other chunk's and may be any thread's. */
+struct pages_plan {
+    size_t n;
+    struct codec_choice allowed;
+    uint32_t batch;
+    uint64_t pfns[PAGES_CHUNK_MAX];
+    uint8_t types[PAGES_CHUNK_MAX];
+    struct codec_job jobs[PAGES_CHUNK_MAX];
+};
+
+/* Plans for n pages at places[0 … n), with the cache by trade: places[i] is then another page's worth of
+ * memory, the caller's to overwrite once the chunk's octets are no longer needed. */
+void pages_plan(struct pages_plan *plan, uint8_t **places, const uint64_t *pfns, const uint8_t *types,
+                size_t n, const struct pages_rules *rules, struct pagecache *cache);
+
+/* Room that building n pages wants, and the octets that lead the record there. */
+#define PAGES_ENTRY_MAX  (PAGES_INDEX_MAX / PAGES_CHUNK_MAX + PAGE_BYTES)
+#define PAGES_ROOM_OF(n) (RECORD_HEADER_BYTES + PAGES_FIXED_BYTES + (n) * PAGES_ENTRY_MAX + 8u)
+#define PAGES_ROOM       PAGES_ROOM_OF(PAGES_CHUNK_MAX)
+#define PAGES_PIECES_MAX (2u * PAGES_CHUNK_MAX + 2u)
+
+/* A record in pieces: into the room went all but the raw pages, which stay where the plan found them. */
+struct pages_built {
+    size_t count, bytes;
+    struct view pieces[PAGES_PIECES_MAX];
+    struct pages_tally tally;
+};
+
+/* Makes one PAGE_DATA_ENCODED record in room[0 … PAGES_ROOM_OF(plan->n)). With is_whole it is one piece, raw pages
+ * and all, for whoever packs it. */
+void pages_build(struct pages_plan *plan, bool is_whole, uint8_t *room, struct pages_built *ret);
+
+/* The same as one standard PAGE_DATA record: no compression, no digest. */
+void pages_build_plain(const struct pages_plan *plan, uint8_t *room, struct pages_built *ret);
 
 /* Appends one PAGE_DATA_ENCODED record for the source's pages and remembers them in the cache as sent
  * by rules->epoch. -ENOBUFS when the sink has less than record_wire_bytes(PAGES_BODY_MAX). */

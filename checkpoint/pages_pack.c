@@ -9,7 +9,7 @@
 #define PAUSE_FIRST 4u
 #define PAUSE_MAX   64u
 
-static bool is_wanted(struct pages_packer *p, bool is_behind)
+bool pages_pack_wants(struct pages_packer *p, bool is_behind)
 {
     if (p->packing != PAGES_PACK_AUTO)
         return p->packing == PAGES_PACK_ON;
@@ -22,8 +22,7 @@ static bool is_wanted(struct pages_packer *p, bool is_behind)
     return true;
 }
 
-/* Whether the next chunks are worth a try. */
-static void learn(struct pages_packer *p, size_t before, size_t after)
+void pages_pack_learn(struct pages_packer *p, size_t before, size_t after)
 {
     if (before - after >= before / PAYS_SHARE) {
         p->next_pause = 0;
@@ -35,29 +34,36 @@ static void learn(struct pages_packer *p, size_t before, size_t after)
     p->pause = p->next_pause;
 }
 
-bool pages_pack(struct pages_packer *p, bool is_behind, uint8_t *record, struct sink *out,
-                struct pages_tally *tally)
+size_t pages_pack_try(uint8_t *record, uint8_t *scratch, size_t scratch_bytes)
 {
-    uint8_t *body = record + RECORD_HEADER_BYTES, *packing = body + PAGES_FIXED_BYTES, *end;
+    uint8_t *body = record + RECORD_HEADER_BYTES, *packing = body + PAGES_FIXED_BYTES;
     size_t before = load_u32(record + 4) - PAGES_FIXED_BYTES, after, body_bytes;
 
     must(load_u32(record) == RECORD_PAGE_DATA_ENCODED && (load_u32(body + 4) & PAGES_PACKED) == 0);
-    if (before < 2 || !is_wanted(p, is_behind))
-        return false;
-    /* Into the room behind the record, then down. */
-    after = lz4_block_pack(packing, before, out->at, out->left < before - 1 ? out->left : before - 1);
-    learn(p, before, after ? after : before);
+    after = before < 2 ? 0
+                       : lz4_block_pack(packing, before, scratch,
+                                        scratch_bytes < before - 1 ? scratch_bytes : before - 1);
     if (after == 0)
-        return false;
-
+        return record_wire_bytes(load_u32(record + 4));
     body_bytes = PAGES_FIXED_BYTES + after;
-    memmove(packing, out->at, after);
+    memcpy(packing, scratch, after);
     memset(packing + after, 0, record_padded(body_bytes) - body_bytes);
     store_u32(record + 4, (uint32_t)body_bytes);
     store_u32(body + 4, load_u32(body + 4) | PAGES_PACKED);
-    end = record + record_wire_bytes(body_bytes);
-    tally->wire_bytes -= (uint64_t)(out->at - end);
-    out->left += (size_t)(out->at - end);
-    out->at = end;
-    return true;
+    return record_wire_bytes(body_bytes);
+}
+
+bool pages_pack(struct pages_packer *p, bool is_behind, uint8_t *record, struct sink *out,
+                struct pages_tally *tally)
+{
+    size_t before = (size_t)(out->at - record), after;
+
+    if (!pages_pack_wants(p, is_behind))
+        return false;
+    after = pages_pack_try(record, out->at, out->left); /* into the room behind the record, then down */
+    pages_pack_learn(p, before, after);
+    tally->wire_bytes -= before - after;
+    out->left += before - after;
+    out->at -= before - after;
+    return (load_u32(record + RECORD_HEADER_BYTES + 4) & PAGES_PACKED) != 0;
 }

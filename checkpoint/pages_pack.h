@@ -21,6 +21,13 @@ struct pages_packer {
     unsigned next_pause; /* after the next one that does not pay */
 };
 
+/* pages_pack() in its three parts, for whoever builds several chunks at once: whether the next chunk is to be
+ * tried, in the stream's order; the try, which shares nothing (scratch has room for PAGES_ROOM; the length
+ * of the shorter record, or of the one that stays); what came of it, in the same order again. */
+bool pages_pack_wants(struct pages_packer *p, bool is_behind);
+size_t pages_pack_try(uint8_t *record, uint8_t *scratch, size_t scratch_bytes);
+void pages_pack_learn(struct pages_packer *p, size_t before, size_t after);
+
 /* `record` is the PAGE_DATA_ENCODED that pages_encode() has just appended to `out`. Makes it shorter in
  * place, or leaves it: always tried by ON, never by OFF, by AUTO while is_behind and not in a pause.
  * The tally counts the octets saved. True when packed. */

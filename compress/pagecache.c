@@ -1,6 +1,7 @@
 /* pagecache — eight-way sets chosen by a mix of the pfn; within a set the page touched longest ago
  * makes room. So the eight pages touched last are always held, whatever their numbers.
- * One mapping holds the pages and, behind them, the sets that index them. */
+ * One mapping holds the pages and, behind them, the sets that index them. A way knows its page by a
+ * pointer, because pages are traded with whoever copies them. */
 #include "compress/pagecache.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ struct set {
     _Alignas(64) uint64_t pfn[WAYS];
     uint64_t epoch[WAYS];
     uint64_t touched[WAYS];
+    uint8_t *page[WAYS];
 };
 
 #define SET_BYTES (sizeof(struct set) + WAYS * PAGE_BYTES)
@@ -40,6 +42,12 @@ static void touch_every_page(uint8_t *map, size_t bytes)
 {
     for (size_t at = 0; at < bytes; at += SYSTEM_PAGE_BYTES)
         *(volatile uint8_t *)(map + at) = 0;
+}
+
+static void give_pages(struct pagecache *c)
+{
+    for (size_t i = 0; i < c->set_count * WAYS; i++)
+        c->sets[i / WAYS].page[i % WAYS] = c->pages + i * PAGE_BYTES;
 }
 
 int pagecache_open(struct pagecache **ret, size_t bytes, struct err *e)
@@ -65,6 +73,7 @@ int pagecache_open(struct pagecache **ret, size_t bytes, struct err *e)
         c->sets = (struct set *)(void *)(c->pages + set_count * WAYS * PAGE_BYTES);
         c->set_count = set_count;
         c->stats.slots = set_count * WAYS;
+        give_pages(c);
     }
     *ret = c;
     c = NULL;
@@ -85,9 +94,9 @@ static struct set *set_of(const struct pagecache *c, uint64_t pfn)
     return &c->sets[(size_t)(((unsigned __int128)rng_mix(pfn) * c->set_count) >> 64)];
 }
 
-static uint8_t *page_at(const struct pagecache *c, struct place p)
+static uint8_t **page_at(struct place p)
 {
-    return c->pages + ((size_t)(p.set - c->sets) * WAYS + p.way) * PAGE_BYTES;
+    return &p.set->page[p.way];
 }
 
 static bool find(const struct pagecache *c, uint64_t pfn, struct place *ret)
@@ -138,7 +147,7 @@ const uint8_t *pagecache_get(struct pagecache *c, uint64_t pfn, uint64_t *ret_ep
     c->stats.hits++;
     p.set->touched[p.way] = ++c->now;
     *ret_epoch = p.set->epoch[p.way];
-    return page_at(c, p);
+    return *page_at(p);
 }
 
 static void mark(struct pagecache *c, struct place p, uint64_t pfn, uint64_t epoch)
@@ -157,18 +166,19 @@ void pagecache_put(struct pagecache *c, uint64_t pfn, uint64_t epoch, const uint
     if (!find(c, pfn, &p))
         p = make_room(c, pfn);
     mark(c, p, pfn, epoch);
-    memcpy(page_at(c, p), page, PAGE_BYTES);
+    memcpy(*page_at(p), page, PAGE_BYTES);
 }
 
-uint8_t *pagecache_renew(struct pagecache *c, uint64_t pfn, uint64_t epoch, bool *ret_is_held,
-                         uint64_t *ret_epoch)
+/* The place that is the page's from now on; false when this cache never holds anything. */
+static bool renew(struct pagecache *c, uint64_t pfn, uint64_t epoch, struct place *ret,
+                  bool *ret_is_held, uint64_t *ret_epoch)
 {
     bool is_held;
     struct place p;
 
     if (c->set_count == 0) {
         c->stats.misses++;
-        return NULL;
+        return false;
     }
     is_held = find(c, pfn, &p);
     if (is_held) {
@@ -180,7 +190,31 @@ uint8_t *pagecache_renew(struct pagecache *c, uint64_t pfn, uint64_t epoch, bool
     }
     mark(c, p, pfn, epoch);
     *ret_is_held = is_held;
-    return page_at(c, p);
+    *ret = p;
+    return true;
+}
+
+uint8_t *pagecache_renew(struct pagecache *c, uint64_t pfn, uint64_t epoch, bool *ret_is_held,
+                         uint64_t *ret_epoch)
+{
+    struct place p;
+
+    return renew(c, pfn, epoch, &p, ret_is_held, ret_epoch) ? *page_at(p) : NULL;
+}
+
+bool pagecache_trade(struct pagecache *c, uint64_t pfn, uint64_t epoch, uint8_t **page,
+                     uint64_t *ret_epoch)
+{
+    bool is_held = false;
+    struct place p;
+    uint8_t *older;
+
+    if (!renew(c, pfn, epoch, &p, &is_held, ret_epoch))
+        return false;
+    older = *page_at(p);
+    *page_at(p) = *page;
+    *page = older;
+    return is_held;
 }
 
 void pagecache_drop(struct pagecache *c, uint64_t pfn)
@@ -201,8 +235,8 @@ void pagecache_drop_after(struct pagecache *c, uint64_t committed)
 
 void pagecache_clear(struct pagecache *c)
 {
-    if (c->set_count > 0)
-        memset(c->sets, 0, c->set_count * sizeof(*c->sets));
+    for (size_t s = 0; s < c->set_count; s++)
+        memset(c->sets[s].touched, 0, sizeof(c->sets[s].touched));
     c->stats.used = 0;
 }
 

@@ -38,6 +38,13 @@ void pagecache_put(struct pagecache *c, uint64_t pfn, uint64_t epoch, const uint
 uint8_t *pagecache_renew(struct pagecache *c, uint64_t pfn, uint64_t epoch, bool *ret_is_held,
                          uint64_t *ret_epoch);
 
+/* The same without a copy: *page, PAGE_BYTES that hold the version that `epoch` sends, becomes the cache's
+ * and *page one that the cache has no more use for. True: that one is the page's version that *ret_epoch
+ * sent. False: it has nothing of worth, and may be the very page that was given, which this cache then
+ * does not hold. The memory of either side must outlive the other's use of it. Counts a hit or a miss. */
+bool pagecache_trade(struct pagecache *c, uint64_t pfn, uint64_t epoch, uint8_t **page,
+                     uint64_t *ret_epoch);
+
 /* Forgets one page; forgets every version sent by an epoch later than `committed`; forgets all. */
 void pagecache_drop(struct pagecache *c, uint64_t pfn);
 void pagecache_drop_after(struct pagecache *c, uint64_t committed);

@@ -3,6 +3,7 @@
 #include "replicator/commands.h"
 #include "replicator/options.h"
 #include "replicator/daemon/primary_daemon.h"
+#include "replicator/engine/encoders.h"
 #include "replicator/domain/domain.h"
 
 #include <stdio.h>
@@ -12,7 +13,7 @@
 
 struct chosen {
     const char *to, *arbiter, *compression, *lz4, *unsafe, *run_dir;
-    uint64_t interval_ns, heartbeat_ns, timeout_ns, buffer_pages, cache_bytes, netbuf_bytes;
+    uint64_t interval_ns, heartbeat_ns, timeout_ns, buffer_pages, cache_bytes, netbuf_bytes, encoders;
     bool json;
 };
 
@@ -33,6 +34,8 @@ static const struct option_row rows[] = {
       OPTION(buffer_pages), { 256, 1u << 24 } },
     { "page-cache", "SIZE", "of prior versions, for deltas (64M)", option_size, OPTION(cache_bytes),
       { 0, UINT64_C(1) << 40 } },
+    { "encoders", "N", "threads that encode pages, 0: none but the main one\n(all processors but one, at most 4)",
+      option_count, OPTION(encoders), { 0, ENCODERS_CHUNKS } },
     { "compression", "HOW", "auto, delta, xor-rle or none (auto)", option_text, OPTION(compression), { 0, 0 } },
     { "lz4", "HOW", "over chunks of pages besides: on, off, or auto:\nwhile the link is behind, and it pays (auto)",
       option_text, OPTION(lz4), { 0, 0 } },
@@ -101,6 +104,7 @@ int cmd_protect(int argc, char **argv)
         .buffer_pages = 4096,
         .cache_bytes = UINT64_C(64) << 20,
         .netbuf_bytes = UINT64_C(16) << 20,
+        .encoders = workers_sensible(ENCODERS_SENSIBLE_MAX),
     };
     struct primary_options o = { 0 };
     struct err e;
@@ -125,6 +129,7 @@ int cmd_protect(int argc, char **argv)
     o.buffer_pages = c.buffer_pages;
     o.cache_bytes = c.cache_bytes;
     o.netbuf_bytes = c.netbuf_bytes;
+    o.encoders = (unsigned)c.encoders;
     o.unsafe_netbuf = c.unsafe != NULL;
     o.json = c.json;
     return primary_daemon_run(&o);

@@ -144,6 +144,13 @@ static ssize_t tethered_send(struct link *l, const void *from, size_t bytes, str
     return inner->ops->send(inner, from, bytes, e);
 }
 
+static ssize_t tethered_send_pieces(struct link *l, const struct view *pieces, size_t n, struct err *e)
+{
+    struct link *inner = ((struct tethered *)l)->inner;
+
+    return inner->ops->send_pieces(inner, pieces, n, e);
+}
+
 static ssize_t tethered_receive(struct link *l, void *to, size_t bytes, struct err *e)
 {
     struct link *inner = ((struct tethered *)l)->inner;
@@ -178,6 +185,7 @@ static void tethered_close(struct link *l)
 static const struct link_ops tethered_ops = {
     .kind = "handed over",
     .send = tethered_send,
+    .send_pieces = tethered_send_pieces,
     .receive = tethered_receive,
     .fds = tethered_fds,
     .connected = tethered_connected,

@@ -202,7 +202,8 @@ static int open_engine(struct primary_daemon *d, struct primary_world *world, st
         .timing = o->timing,
         .epoch = { .buffer_pages = o->buffer_pages,
                    .cache_bytes = o->cache_bytes,
-                   .allowed = { .delta = o->delta }, .packing = o->packing },
+                   .allowed = { .delta = o->delta }, .packing = o->packing,
+                   .encoders = o->encoders },
         .lineage = rng_system_seed() | 1, /* never 0 */
         .past = &past,
         .wire_bytes = WIRE_BYTES,
@@ -258,6 +259,7 @@ static void watch_engine(struct primary_daemon *d)
     loop_watch(&d->loop, fds.wants_send ? fds.send : -1, POLLOUT);
     loop_watch(&d->loop, fds.fence, POLLIN);
     loop_watch(&d->loop, fds.guest, POLLIN);
+    loop_watch(&d->loop, fds.encoders, POLLIN);
 }
 
 /* Trouble with an interface is said when it begins and when it is over. The next mark fails with it. */

@@ -17,6 +17,7 @@ struct primary_options {
     uint64_t buffer_pages, cache_bytes, netbuf_bytes;
     enum codec_changes delta; /* which compression may be used */
     enum pages_packing packing;
+    unsigned encoders;    /* threads */
     bool unsafe_netbuf;   /* output is not held */
     bool json;
 };

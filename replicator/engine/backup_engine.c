@@ -420,7 +420,7 @@ uint64_t backup_engine_deadline(const struct backup_engine *b)
 
 void backup_engine_fds(const struct backup_engine *b, struct engine_fds *ret)
 {
-    *ret = (struct engine_fds){ .receive = -1, .send = -1, .fence = -1, .guest = -1 };
+    *ret = (struct engine_fds){ .receive = -1, .send = -1, .fence = -1, .guest = -1, .encoders = -1 };
     if (b->wire.link)
         b->wire.link->ops->fds(b->wire.link, &ret->receive, &ret->send);
     if (!is_listening(b) && b->proto.state != B_ENDED)

@@ -12,19 +12,25 @@
 
 #define PASSES_MAX 5u
 
+static size_t chunk_pages(const struct epoch_out *o)
+{
+    return o->buffer.capacity < PAGES_CHUNK_MAX ? o->buffer.capacity : PAGES_CHUNK_MAX;
+}
+
 int epoch_out_open(struct epoch_out *o, struct guest *g, const struct epoch_out_config *config,
                    struct err *e)
 {
     struct guest_info about;
     int rc;
 
-    *o = (struct epoch_out){ .guest = g, .config = *config, .packer = { .packing = config->packing } };
+    *o = (struct epoch_out){ .guest = g, .config = *config };
     g->ops->info(g, &about);
     if ((rc = pagebuf_open(&o->buffer, config->buffer_pages, e)) < 0 ||
         (rc = pagecache_open(&o->cache, config->cache_bytes, e)) < 0 ||
         (rc = dirty_open(&o->carry, about.pages, e)) < 0 ||
         (rc = dirty_open(&o->todo, about.pages, e)) < 0 ||
-        (rc = dirty_open(&o->set, about.pages, e)) < 0)
+        (rc = dirty_open(&o->set, about.pages, e)) < 0 ||
+        (rc = encoders_open(&o->encoders, config->encoders, chunk_pages(o), config->packing, e)) < 0)
         goto undo;
     o->state = malloc(GUEST_STATE_MAX);
     if (!o->state) {
@@ -40,6 +46,7 @@ undo:
 
 void epoch_out_close(struct epoch_out *o)
 {
+    encoders_close(&o->encoders); /* first: its threads read what the others own */
     pagebuf_close(&o->buffer);
     pagecache_close(o->cache);
     dirty_close(&o->carry);
@@ -108,9 +115,12 @@ static void drop_deferred(struct epoch_out *o, size_t from, size_t to)
         }
         dirty_set(&o->set, b->pfns[i]);
         if (keep != i) {
+            uint8_t *unused = b->slots[keep];
+
             b->pfns[keep] = b->pfns[i];
             b->types[keep] = b->types[i];
-            memcpy(b->pages + keep * PAGE_BYTES, b->pages + i * PAGE_BYTES, PAGE_BYTES);
+            b->slots[keep] = b->slots[i];
+            b->slots[i] = unused;
         }
         keep++;
     }
@@ -123,8 +133,11 @@ int epoch_out_copy(struct epoch_out *o, struct err *e)
     size_t from, n;
     int rc;
 
-    if (b->drained == b->filled)
+    if (b->drained == b->filled) {
+        if (encoders_hold_places(&o->encoders))
+            return -EBUSY;
         pagebuf_reset(b);
+    }
     from = b->filled;
     n = dirty_take(&o->todo, &o->cursor, b->pfns + from, pagebuf_room(b));
     if (n == 0)
@@ -154,33 +167,43 @@ int epoch_out_state(struct epoch_out *o, struct err *e)
     return 0;
 }
 
-int epoch_out_encode(struct epoch_out *o, struct sink *out, struct err *e)
+bool epoch_out_encode(struct epoch_out *o)
 {
     struct pagebuf *b = &o->buffer;
     size_t n = pagebuf_waiting(b) < PAGES_CHUNK_MAX ? pagebuf_waiting(b) : PAGES_CHUNK_MAX;
-    struct pages_source from = { b->pages + b->drained * PAGE_BYTES, b->pfns + b->drained,
-                                 b->types + b->drained, n };
     struct pages_rules rules = { o->config.allowed, o->epoch,  o->committed,
                                  o->batch,          !o->config.plain };
-    uint8_t *start = out->at;
-    int rc;
 
-    if (n == 0)
-        return 0;
+    if (n == 0 || !encoders_have_room(&o->encoders))
+        return false;
     FAILPOINT(encode);
-    if (o->config.plain)
-        rc = pages_put_plain(out, &from, &o->tally);
-    else
-        rc = pages_encode(out, &from, &rules, o->cache, &o->tally);
-    if (rc < 0)
-        return err_set(e, -rc, "no room for a chunk of %zu pages", n);
-    if (!o->config.plain)
-        pages_pack(&o->packer, o->is_link_behind, start, out, &o->tally);
-    digest_add(&o->digest, start, (size_t)(out->at - start));
+    encoders_begin(&o->encoders, b->slots + b->drained, b->pfns + b->drained, b->types + b->drained, n,
+                   &rules, o->cache, o->config.plain, o->is_link_behind);
     b->drained += n;
+    return true;
+}
+
+const struct pages_built *epoch_out_ready(const struct epoch_out *o)
+{
+    return encoders_ready(&o->encoders);
+}
+
+void epoch_out_give(struct epoch_out *o, uint64_t until)
+{
+    const struct pages_built *built = encoders_ready(&o->encoders);
+
+    must(built != NULL);
+    for (size_t i = 0; i < built->count; i++)
+        digest_add(&o->digest, built->pieces[i].at, built->pieces[i].left);
+    pages_tally_add(&o->tally, &built->tally);
     o->chunks++;
-    o->pages_sent += n;
-    return 1;
+    o->pages_sent += built->tally.pages;
+    encoders_give(&o->encoders, until);
+}
+
+void epoch_out_gone(struct epoch_out *o, uint64_t octets)
+{
+    encoders_gone(&o->encoders, octets);
 }
 
 size_t epoch_out_finish_bytes(const struct epoch_out *o)
@@ -205,6 +228,7 @@ int epoch_out_finish(struct epoch_out *o, struct sink *out)
 {
     struct epoch_end m;
 
+    must(epoch_out_is_drained(o));
     if (out->left < epoch_out_finish_bytes(o))
         return -ENOBUFS;
     digest_add(&o->digest, o->state, o->state_bytes);
@@ -231,6 +255,7 @@ void epoch_out_abandon(struct epoch_out *o)
     dirty_or(&o->carry, &o->todo);
     dirty_clear(&o->set);
     dirty_clear(&o->todo);
+    encoders_abandon(&o->encoders);
     pagebuf_reset(&o->buffer);
     pagecache_drop_after(o->cache, o->committed);
 }

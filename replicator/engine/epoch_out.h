@@ -4,6 +4,7 @@
  *   begin → [pass → (copy → encode*)* ]* while the guest runs (live copy)
  *         → pass → (copy → encode*)* → state        while it is paused
  *         → encode* → finish                        after it was resumed
+ *   encode: whenever a chunk is ready it is given away; else the next one is begun.
  *   then acked, or abandon: its pages return to the carry. */
 #ifndef REPLICATOR_ENGINE_EPOCH_OUT_H
 #define REPLICATOR_ENGINE_EPOCH_OUT_H
@@ -17,6 +18,7 @@
 #include "checkpoint/pages.h"
 #include "checkpoint/pages_pack.h"
 #include "compress/pagecache.h"
+#include "replicator/engine/encoders.h"
 
 struct epoch_out_config {
     size_t buffer_pages;         /* the bound of the copy made while the guest is paused */
@@ -24,6 +26,7 @@ struct epoch_out_config {
     struct codec_choice allowed;
     bool plain;                  /* standard PAGE_DATA only */
     enum pages_packing packing;  /* LZ4 over whole chunks */
+    unsigned encoders;           /* threads; 0: the caller's own */
 };
 
 struct epoch_out {
@@ -42,7 +45,7 @@ struct epoch_out {
     uint64_t pages_sent;
     unsigned passes;
     struct digest digest;
-    struct pages_packer packer;
+    struct encoders encoders;
     bool is_link_behind;         /* set by the caller: octets of earlier chunks still wait */
     struct pages_tally tally;    /* ever */
 };
@@ -63,19 +66,34 @@ void epoch_out_begin(struct epoch_out *o, uint64_t epoch, uint32_t flags);
  * failed read (every page is to do then, in a later epoch). */
 MUST_CHECK int64_t epoch_out_pass(struct epoch_out *o, struct err *e);
 
-/* Copies until the buffer is full (1: more is left) or the pass is done (0). */
+/* Copies until the buffer is full (1: more is left) or the pass is done (0). -EBUSY: what is in the
+ * buffer is encoded, but chunks that were given away still use it. */
 MUST_CHECK int epoch_out_copy(struct epoch_out *o, struct err *e);
 
 /* Takes the state of vCPUs and devices. Only while paused. */
 MUST_CHECK int epoch_out_state(struct epoch_out *o, struct err *e);
 
-/* Encodes one chunk of what is copied: 1 done, 0 nothing waits, -ENOBUFS the sink is short. */
-MUST_CHECK int epoch_out_encode(struct epoch_out *o, struct sink *out, struct err *e);
+/* Hands a chunk of what is copied to the encoders; false: nothing waits, or they are full. */
+bool epoch_out_encode(struct epoch_out *o);
 
-/* Appends state records, EPOCH_END and CHECKPOINT; -ENOBUFS when short (nothing appended). */
+/* The next chunk in order, once it is encoded; else NULL. */
+const struct pages_built *epoch_out_ready(const struct epoch_out *o);
+/* It is on its way, by reference: see encoders_give(). */
+void epoch_out_give(struct epoch_out *o, uint64_t until);
+void epoch_out_gone(struct epoch_out *o, uint64_t octets);
+
+/* True when all that was copied is given away. */
+static inline bool epoch_out_is_drained(const struct epoch_out *o)
+{
+    return pagebuf_waiting(&o->buffer) == 0 && !encoders_are_busy(&o->encoders);
+}
+
+/* Appends state records, EPOCH_END and CHECKPOINT; -ENOBUFS when short (nothing appended). Only when
+ * drained. */
 MUST_CHECK int epoch_out_finish(struct epoch_out *o, struct sink *out);
 size_t epoch_out_finish_bytes(const struct epoch_out *o);
 
+/* Nobody refers to a chunk that was given away any more. */
 void epoch_out_abandon(struct epoch_out *o);
 void epoch_out_acked(struct epoch_out *o);
 

@@ -222,6 +222,7 @@ static int carry_out(struct primary_engine *p, const struct primary_action *a, s
         return 0;
     case PA_ABANDON:
         primary_set_activity(p, ACTIVITY_NONE);
+        primary_own_chunks(p); /* records that began must end, or the peer reads nonsense */
         epoch_out_abandon(&p->out);
         return 0;
     case PA_ACKED:

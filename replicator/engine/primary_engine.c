@@ -276,6 +276,7 @@ bool primary_engine_step(struct primary_engine *p)
         primary_act_next(p);
         return true;
     }
+    workers_calm(p->out.encoders.workers); /* what is done is seen below, what is not will say so */
     if (p->has_raised) {
         struct primary_event ev = p->raised;
 
@@ -314,6 +315,7 @@ uint64_t primary_engine_deadline(const struct primary_engine *p)
 void primary_engine_fds(const struct primary_engine *p, struct engine_fds *ret)
 {
     *ret = (struct engine_fds){ .receive = -1, .send = -1, .fence = -1 };
+    ret->encoders = workers_fd(p->out.encoders.workers);
     if (p->wire.link && (listens(p) || p->proto.state == P_CONNECTING))
         p->wire.link->ops->fds(p->wire.link, &ret->receive, &ret->send);
     ret->wants_send = p->proto.state == P_CONNECTING || wire_waiting(&p->wire) > 0;

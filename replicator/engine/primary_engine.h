@@ -74,6 +74,7 @@ struct engine_fds {
     int receive, send; /* send: poll for writing only when wants_send */
     bool wants_send;
     int fence, guest;
+    int encoders;
 };
 void primary_engine_fds(const struct primary_engine *p, struct engine_fds *ret);
 

@@ -68,6 +68,8 @@ void primary_act_next(struct primary_engine *p);
 
 /* Moves the open epoch on by one pass, copy or chunk; false when it can't go on now. */
 bool primary_work(struct primary_engine *p);
+/* Chunks that are on their way are copied, so that nothing refers to the epoch's pages any more. */
+void primary_own_chunks(struct primary_engine *p);
 void primary_set_activity(struct primary_engine *p, enum activity activity);
 
 #endif

@@ -5,6 +5,12 @@
 #include <errno.h>
 #include <inttypes.h>
 
+void primary_own_chunks(struct primary_engine *p)
+{
+    wire_own(&p->wire);
+    epoch_out_gone(&p->out, UINT64_MAX);
+}
+
 void primary_set_activity(struct primary_engine *p, enum activity activity)
 {
     p->activity = activity;
@@ -23,22 +29,21 @@ static void epoch_fault(struct primary_engine *p, enum primary_action_type durin
     primary_feed(p, &ev);
 }
 
-/* One chunk out of the buffer: 1 done, 0 nothing waits, -EAGAIN no room on the wire, else an error. */
-static int encode_chunk(struct primary_engine *p, struct err *e)
+/* The next chunk on its way, or begun: 1 done, 0 all is on its way, -EAGAIN a thread or the wire is waited
+ * for. */
+static int encode_chunk(struct primary_engine *p)
 {
-    struct sink out;
-    int rc;
+    const struct pages_built *built = epoch_out_ready(&p->out);
 
-    if (pagebuf_waiting(&p->out.buffer) == 0)
-        return 0;
-    if (!wire_has_room(&p->wire, record_wire_bytes(PAGES_BODY_MAX)))
-        return -EAGAIN;
-    out = wire_sink(&p->wire);
+    epoch_out_gone(&p->out, p->wire.gone_bytes);
+    if (built && wire_put_pieces(&p->wire, built->pieces, built->count)) {
+        epoch_out_give(&p->out, p->wire.put_bytes);
+        return 1;
+    }
     p->out.is_link_behind = wire_waiting(&p->wire) > 0;
-    rc = epoch_out_encode(&p->out, &out, e);
-    if (rc == 1)
-        wire_put(&p->wire, &out);
-    return rc;
+    if (epoch_out_encode(&p->out))
+        return 1;
+    return epoch_out_is_drained(&p->out) ? 0 : -EAGAIN;
 }
 
 /* Copies, and drains whenever the buffer is full: 1 progress, 0 the pass is wholly copied. */
@@ -47,14 +52,17 @@ static int copy_pass(struct primary_engine *p, bool drain_all, struct err *e)
     bool is_copied = p->is_pass_open && dirty_next(&p->out.todo, p->out.cursor) >= p->out.todo.pages;
     int rc;
 
-    if ((drain_all || !is_copied) && pagebuf_waiting(&p->out.buffer) > 0) {
-        rc = encode_chunk(p, e);
-        return rc;
-    }
+    if ((drain_all || !is_copied) && !epoch_out_is_drained(&p->out))
+        return encode_chunk(p);
     if (is_copied)
         return 0;
-    rc = epoch_out_copy(&p->out, e);
-    return rc < 0 ? rc : 1;
+    if ((rc = epoch_out_copy(&p->out, e)) != -EBUSY)
+        return rc < 0 ? rc : 1;
+    /* The guest's pause does not wait for the link: what is under way moves out of the buffer's way. */
+    if (p->activity == ACTIVITY_CAPTURE)
+        primary_own_chunks(p);
+    epoch_out_gone(&p->out, p->wire.gone_bytes);
+    return encoders_hold_places(&p->out.encoders) ? -EAGAIN : 1;
 }
 
 static int open_pass(struct primary_engine *p, struct err *e)
@@ -122,10 +130,10 @@ static int capture_on(struct primary_engine *p, struct err *e)
     return 1;
 }
 
-static int flush_on(struct primary_engine *p, struct err *e)
+static int flush_on(struct primary_engine *p)
 {
     struct sink out;
-    int rc = encode_chunk(p, e);
+    int rc = encode_chunk(p);
 
     if (rc != 0)
         return rc;
@@ -158,7 +166,7 @@ bool primary_work(struct primary_engine *p)
         rc = capture_on(p, &e);
         break;
     case ACTIVITY_FLUSH:
-        rc = flush_on(p, &e);
+        rc = flush_on(p);
         break;
     }
     if (rc < 0 && rc != -EAGAIN)

@@ -1,4 +1,5 @@
-/* wire — records over a link: a bounded out buffer and a bounded in buffer, nothing blocks.
+/* wire — records over a link: a bounded out buffer and a bounded in buffer, nothing blocks. What is to go
+ * out may also stay where it is, until it is gone: pages are not copied for being sent.
  * Both engines own one. Octets that were not sent when the link goes are forgotten with it. */
 #ifndef REPLICATOR_ENGINE_WIRE_H
 #define REPLICATOR_ENGINE_WIRE_H
@@ -18,6 +19,9 @@ struct wire {
     uint8_t *out, *in;
     size_t out_size, in_size;
     size_t out_from, out_to;
+    struct view *pieces; /* a ring of what waits, in order; at NULL: the next octets of the out buffer */
+    size_t piece_first, piece_count, waiting;
+    uint64_t gone_bytes, put_bytes; /* ever: sent or forgotten; handed over by reference or not */
     size_t in_from, in_to;
     uint64_t sent_bytes, received_bytes, record_number; /* record_number: since attach */
 };
@@ -41,9 +45,16 @@ void wire_put(struct wire *w, const struct sink *advanced);
 /* True when `bytes` fit and WIRE_RESERVE stays free besides. */
 bool wire_has_room(struct wire *w, size_t bytes);
 
+/* Queues pieces that stay the caller's, to be left as they are until wire->gone_bytes has reached what
+ * wire->put_bytes is on return, or wire_own(). False, and nothing done, when there is no room: they count
+ * as if they were copied. */
+bool wire_put_pieces(struct wire *w, const struct view *pieces, size_t n);
+/* Copies what waits by reference, for which there is always room. */
+void wire_own(struct wire *w);
+
 static inline size_t wire_waiting(const struct wire *w)
 {
-    return w->out_to - w->out_from;
+    return w->waiting;
 }
 
 /* Sends what goes: 1 progress, 0 would block or nothing to send, -errno broken. */

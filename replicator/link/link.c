@@ -35,6 +35,12 @@ static const struct transport *transport_of(const char *address, const char **re
     return NULL;
 }
 
+ssize_t link_send_first_piece(struct link *l, const struct view *pieces, size_t n, struct err *e)
+{
+    must(n >= 1);
+    return l->ops->send(l, pieces[0].at, pieces[0].left, e);
+}
+
 int link_connect(struct link **ret, const char *address, uint64_t timeout_ns, struct err *e)
 {
     const char *place;

@@ -8,9 +8,11 @@
 #include <sys/types.h>
 
 #include "base/attr.h"
+#include "base/bytes.h"
 #include "base/err.h"
 
 #define LINK_ADDRESS_MAX 512u
+#define LINK_PIECES_MAX  64u
 
 struct link;
 
@@ -19,6 +21,9 @@ struct link_ops {
 
     /* As many octets as go without blocking: > 0; 0: would block; -errno: broken, close it. */
     ssize_t (*send)(struct link *l, const void *from, size_t bytes, struct err *e);
+
+    /* The same for n (1 … LINK_PIECES_MAX) pieces, one behind the other, none of them empty. */
+    ssize_t (*send_pieces)(struct link *l, const struct view *pieces, size_t n, struct err *e);
 
     /* > 0 octets; 0: would block; -ECONNRESET (or another errno): broken; -EPIPE: clean end. */
     ssize_t (*receive)(struct link *l, void *to, size_t bytes, struct err *e);
@@ -35,6 +40,9 @@ struct link_ops {
 struct link {
     const struct link_ops *ops;
 };
+
+/* send_pieces for a row that has no better way: the first piece, by the row's own send. */
+ssize_t link_send_first_piece(struct link *l, const struct view *pieces, size_t n, struct err *e);
 
 /* Starts connecting to "tcp:HOST:PORT", "tcp:[V6]:PORT", "unix:PATH" or "exec:COMMAND" without
  * waiting. -EINVAL for an address that can't be read; other -errno when it failed at once.

@@ -32,6 +32,7 @@ static void exec_close(struct link *l)
 static const struct link_ops exec_ops = {
     .kind = "exec",
     .send = link_fds_send,
+    .send_pieces = link_fds_send_pieces,
     .receive = link_fds_receive,
     .fds = link_fds_fds,
     .connected = link_fds_connected,

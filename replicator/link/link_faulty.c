@@ -126,6 +126,7 @@ static void faulty_close(struct link *l)
 static const struct link_ops faulty_ops = {
     .kind = "faulty",
     .send = faulty_send,
+    .send_pieces = link_send_first_piece,
     .receive = faulty_receive,
     .fds = faulty_fds,
     .connected = faulty_connected,

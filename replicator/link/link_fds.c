@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,9 +37,9 @@ int link_fds_start(struct link_fds *l, int receive_fd, int send_fd, struct err *
     return rc < 0 ? err_set(e, -rc, "descriptors %d and %d: %m", receive_fd, send_fd) : 0;
 }
 
-/* write() to a pipe has no MSG_NOSIGNAL: block SIGPIPE in this thread, and take back the one that
+/* A write to a pipe has no MSG_NOSIGNAL: block SIGPIPE in this thread, and take back the one that
  * the write made, unless one was pending before. */
-static ssize_t write_without_signal(int fd, const void *from, size_t bytes)
+static ssize_t write_without_signal(int fd, const struct iovec *parts, size_t n)
 {
     const struct timespec at_once = { 0, 0 };
     sigset_t pipe_only, before, pending;
@@ -50,7 +51,7 @@ static ssize_t write_without_signal(int fd, const void *from, size_t bytes)
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
     do
-        sent = write(fd, from, bytes);
+        sent = writev(fd, parts, (int)n);
     while (sent < 0 && errno == EINTR);
     code = errno;
     if (sent < 0 && code == EPIPE && !sigismember(&pending, SIGPIPE))
@@ -63,8 +64,18 @@ static ssize_t write_without_signal(int fd, const void *from, size_t bytes)
 
 ssize_t link_fds_send(struct link *l, const void *from, size_t bytes, struct err *e)
 {
-    ssize_t sent = write_without_signal(((struct link_fds *)l)->send_fd, from, bytes);
+    const struct view whole = { from, bytes };
 
+    return link_fds_send_pieces(l, &whole, 1, e);
+}
+
+ssize_t link_fds_send_pieces(struct link *l, const struct view *pieces, size_t n, struct err *e)
+{
+    struct iovec parts[LINK_PIECES_MAX];
+    ssize_t sent;
+
+    link_pieces_fill(parts, pieces, n);
+    sent = write_without_signal(((struct link_fds *)l)->send_fd, parts, n);
     if (sent >= 0 || errno == EAGAIN)
         return sent < 0 ? 0 : sent;
     return err_set(e, errno, "send: %m");
@@ -110,6 +121,7 @@ void link_fds_close(struct link *l)
 static const struct link_ops fds_ops = {
     .kind = "fds",
     .send = link_fds_send,
+    .send_pieces = link_fds_send_pieces,
     .receive = link_fds_receive,
     .fds = link_fds_fds,
     .connected = link_fds_connected,
@@ -119,6 +131,7 @@ static const struct link_ops fds_ops = {
 static const struct link_ops accepted_ops = {
     .kind = "socket",
     .send = link_socket_send,
+    .send_pieces = link_socket_send_pieces,
     .receive = link_socket_receive,
     .fds = link_socket_fds,
     .connected = link_socket_connected,

@@ -14,6 +14,7 @@ struct link_fds {
 MUST_CHECK int link_fds_start(struct link_fds *l, int receive_fd, int send_fd, struct err *e);
 
 ssize_t link_fds_send(struct link *l, const void *from, size_t bytes, struct err *e);
+ssize_t link_fds_send_pieces(struct link *l, const struct view *pieces, size_t n, struct err *e);
 ssize_t link_fds_receive(struct link *l, void *to, size_t bytes, struct err *e);
 void link_fds_fds(const struct link *l, int *ret_receive, int *ret_send);
 int link_fds_connected(struct link *l, struct err *e);

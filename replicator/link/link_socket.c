@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static struct link_socket *socket_of(struct link *l)
@@ -29,6 +30,28 @@ ssize_t link_socket_send(struct link *l, const void *from, size_t bytes, struct 
 
     do
         sent = send(socket_of(l)->fd, from, bytes, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0 || errno == EAGAIN)
+        return sent < 0 ? 0 : sent;
+    return err_set(e, errno, "send to %s: %m", socket_of(l)->peer);
+}
+
+void link_pieces_fill(struct iovec *to, const struct view *pieces, size_t n)
+{
+    must(n >= 1 && n <= LINK_PIECES_MAX);
+    for (size_t i = 0; i < n; i++)
+        to[i] = (struct iovec){ (void *)(uintptr_t)pieces[i].at, pieces[i].left };
+}
+
+ssize_t link_socket_send_pieces(struct link *l, const struct view *pieces, size_t n, struct err *e)
+{
+    struct iovec parts[LINK_PIECES_MAX];
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = n };
+    ssize_t sent;
+
+    link_pieces_fill(parts, pieces, n);
+    do
+        sent = sendmsg(socket_of(l)->fd, &message, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     if (sent >= 0 || errno == EAGAIN)
         return sent < 0 ? 0 : sent;

@@ -130,6 +130,7 @@ static void tcp_close(struct link *l)
 static const struct link_ops tcp_ops = {
     .kind = "tcp",
     .send = link_socket_send,
+    .send_pieces = link_socket_send_pieces,
     .receive = link_socket_receive,
     .fds = link_socket_fds,
     .connected = tcp_connected,

@@ -40,6 +40,7 @@ static int unix_socket(struct err *e)
 static const struct link_ops unix_ops = {
     .kind = "unix",
     .send = link_socket_send,
+    .send_pieces = link_socket_send_pieces,
     .receive = link_socket_receive,
     .fds = link_socket_fds,
     .connected = link_socket_connected,

@@ -397,6 +397,7 @@ static void fake_close(struct link *l)
 }
 
 const struct link_ops fake_link_ops = {
-    .kind = "fake", .send = fake_send, .receive = fake_receive, .fds = fake_fds,
+    .kind = "fake", .send = fake_send, .send_pieces = link_send_first_piece,
+    .receive = fake_receive, .fds = fake_fds,
     .connected = fake_connected, .close = fake_close,
 };

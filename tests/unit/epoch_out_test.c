@@ -206,14 +206,105 @@ static void nothing_is_appended_to_a_sink_that_is_short(void **state UNUSED)
     guest_writes(1);
     begin(0);
     assert_int_equal(pass(false), 0);
-    assert_int_equal(epoch_out_encode(&b->out, &little, &e), -ENOBUFS);
-    assert_int_equal(little.left, sizeof(octets));
-    assert_int_equal(pagebuf_waiting(&b->out.buffer), 1);
     assert_int_equal(epoch_out_state(&b->out, &e), 0);
     encode_all();
     assert_true(epoch_out_finish_bytes(&b->out) > sizeof(octets));
     assert_int_equal(epoch_out_finish(&b->out, &little), -ENOBUFS);
     assert_int_equal(little.left, sizeof(octets));
+}
+
+/* ---- chunks in the making --------------------------------------------------------------------- */
+
+enum { EPOCHS = 25 };
+
+/* What each of some epochs puts on the wire, by so many threads: its digest. */
+static void octets_of_epochs(unsigned threads, uint64_t ret[EPOCHS])
+{
+    struct epoch_end end;
+
+    encoder_threads = threads;
+    set_up(NULL);
+    b->out.is_link_behind = true; /* so that packing, which learns, has its say */
+    for (unsigned n = 0; n < EPOCHS; n++) {
+        begin(b->out.committed == 0 ? EPOCH_SEED : 0);
+        guest_writes_some(rng_below(&b->r, 2 * PAGES));
+        if (n % 5 == 0) /* noise does not pack */
+            for (uint64_t pfn = 0; pfn < PAGES; pfn += 3) {
+                rng_fill(&b->r, b->guest.memory[pfn], PAGE_BYTES);
+                b->guest.log[pfn] = true;
+            }
+        assert_int_equal(pass(n % 2), 0);
+        finish(&end);
+        if (n % 4 == 3) {
+            epoch_out_abandon(&b->out);
+        } else {
+            acked();
+            assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
+        }
+        ret[n] = digest_of(b->octets, b->taken);
+    }
+    encoder_threads = 0;
+    tear_down(NULL);
+}
+
+static void the_octets_are_the_same_for_any_number_of_threads(void **state UNUSED)
+{
+    uint64_t alone[EPOCHS], together[EPOCHS];
+
+    octets_of_epochs(0, alone);
+    for (unsigned threads = 1; threads <= 4; threads++) {
+        octets_of_epochs(threads, together);
+        assert_memory_equal(together, alone, sizeof(alone));
+    }
+}
+
+/* What a link has not sent yet must be what it was, whatever happens to the guest meanwhile. */
+static void pages_on_their_way_are_left_alone_until_they_are_gone(void **state UNUSED)
+{
+    const struct pages_built *built;
+    struct pages_built given;
+    uint64_t before;
+    struct err e;
+
+    begin(EPOCH_SEED);
+    assert_int_equal(epoch_out_pass(&b->out, &e), PAGES);
+    assert_int_equal(epoch_out_copy(&b->out, &e), 1);
+    assert_true(epoch_out_encode(&b->out));
+    assert_non_null(built = epoch_out_ready(&b->out));
+    given = *built;
+    assert_int_equal(given.pieces[1].left, BUFFER * PAGE_BYTES); /* by reference: these are raw pages */
+    before = digest_of(given.pieces[1].at, given.pieces[1].left);
+    epoch_out_give(&b->out, 1000);
+    assert_true(epoch_out_is_drained(&b->out));
+    assert_int_equal(epoch_out_copy(&b->out, &e), -EBUSY);
+    epoch_out_gone(&b->out, 999);
+    assert_int_equal(epoch_out_copy(&b->out, &e), -EBUSY);
+    assert_int_equal(digest_of(given.pieces[1].at, given.pieces[1].left), before);
+    epoch_out_gone(&b->out, 1000);
+    assert_int_equal(epoch_out_copy(&b->out, &e), 1);
+}
+
+static void an_epoch_is_abandoned_while_threads_encode_it(void **state UNUSED)
+{
+    struct err e;
+
+    encoder_threads = 3;
+    tear_down(NULL);
+    set_up(NULL);
+    encoder_threads = 0;
+    commit_all();
+    for (unsigned n = 0; n < 200; n++) {
+        guest_writes_some(BUFFER);
+        begin(0);
+        assert_true(epoch_out_pass(&b->out, &e) > 0);
+        assert_true(epoch_out_copy(&b->out, &e) >= 0);
+        while (epoch_out_encode(&b->out))
+            ;
+        epoch_out_abandon(&b->out);
+        nothing_is_forgotten();
+    }
+    commit_all();
+    assert_memory_equal(b->backup, b->guest.memory, PAGES * PAGE_BYTES);
 }
 
 static void forgetting_makes_every_page_dirty_and_every_version_unknown(void **state UNUSED)
@@ -306,6 +397,11 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_failed_copy_or_state_loses_no_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_appended_to_a_sink_that_is_short, set_up,
+                                        tear_down),
+        cmocka_unit_test(the_octets_are_the_same_for_any_number_of_threads),
+        cmocka_unit_test_setup_teardown(pages_on_their_way_are_left_alone_until_they_are_gone, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_epoch_is_abandoned_while_threads_encode_it, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(forgetting_makes_every_page_dirty_and_every_version_unknown,
                                         set_up, tear_down),

@@ -19,7 +19,7 @@
 
 #define STEPS        100000u
 #define WAYS         8u
-#define SET_BYTES    (WAYS * PAGE_BYTES + 192u) /* eight pages and their index */
+#define SET_BYTES    (WAYS * PAGE_BYTES + 256u) /* eight pages and their index */
 #define MIB          ((size_t)1 << 20)
 
 static struct pagecache *open_cache(size_t bytes)
@@ -110,6 +110,32 @@ static void renew_version(struct pagecache *c, const struct model *before, uint6
     make_page(place, pfn, version);
 }
 
+static uint8_t *spare; /* what is not the cache's just now */
+
+/* As put_version(), by trade: pages change hands, and none is ever in two places. */
+static void trade_version(struct pagecache *c, const struct model *before, uint64_t pfn, uint64_t epoch,
+                          uint64_t version)
+{
+    uint8_t expected[PAGE_BYTES], *given = spare;
+    uint64_t sent_by = UINT64_MAX;
+
+    make_page(spare, pfn, version);
+    if (pagecache_trade(c, pfn, epoch, &spare, &sent_by)) {
+        assert_true(before->may_be_held[pfn]);
+        assert_true(sent_by == before->epoch[pfn]);
+        make_page(expected, pfn, before->version[pfn]);
+        assert_memory_equal(spare, expected, PAGE_BYTES);
+    }
+    if (stats_of(c).slots == 0) {
+        assert_ptr_equal(spare, given);
+        return;
+    }
+    assert_ptr_not_equal(spare, given);
+    assert_ptr_equal(pagecache_get(c, pfn, &sent_by), given);
+    if (rng_mix(version) % 4 == 0) /* by another copy, so that its own page comes back as well */
+        put_version(c, pfn, epoch, version);
+}
+
 static void drop_after(struct pagecache *c, struct model *m, uint64_t committed)
 {
     pagecache_drop_after(c, committed);
@@ -134,7 +160,9 @@ static void step(struct pagecache *c, struct model *m, struct rng *r, uint64_t n
     uint64_t pfn = rng_below(r, rng_below(r, MODEL_PAGES) + 1), kind = rng_below(r, 10000);
 
     if (kind < 5000) {
-        if (kind < 2500)
+        if (kind < 1500)
+            trade_version(c, m, pfn, now / 100, now);
+        else if (kind < 2500)
             renew_version(c, m, pfn, now / 100, now);
         else
             put_version(c, pfn, now / 100, now);
@@ -162,10 +190,12 @@ static void a_held_page_is_always_the_last_version_put(void **state UNUSED)
     static const size_t sizes[] = { 0, SET_BYTES + 4096, 7 * SET_BYTES, 2 * MIB, 8 * MIB };
 
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        static _Alignas(64) uint8_t own[PAGE_BYTES];
         struct pagecache *c = open_cache(sizes[i]);
         static struct model m;
         struct rng r;
 
+        spare = own;
         memset(&m, 0, sizeof(m));
         rng_seed(&r, i);
         for (uint64_t now = 1000; now < 1000 + STEPS; now++) {

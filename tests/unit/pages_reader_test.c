@@ -109,7 +109,10 @@ static void entries_that_break_a_rule_are_refused(void **state)
     refused(chunk_of(&c, 1, INDEX(1, 0xf, 1 << 3), 1), LIMIT);    /* no content, but an octet */
     refused(chunk_of(&c, 1, INDEX(0, 1 << 3 | 1), 1), LIMIT);     /* a zero page has no payload */
     refused(chunk_of(&c, 1, INDEX(0, 0x88, 0x80, 0x02), 4097), LIMIT); /* 4097 octets of raw */
-    refused(chunk_of(&c, 1, INDEX(0, 3 << 3), 2), LIMIT);         /* payload beyond the record */
+    refused(chunk_of(&c, 1, INDEX(0, 0x80, 0x80, 0x02), 4096), LIMIT); /* raw says no length */
+    refused(chunk_of(&c, 1, INDEX(0, 0), 4095), LIMIT);
+    refused(chunk_of(&c, 1, INDEX(0, 0), 4097), LIMIT);
+    refused(chunk_of(&c, 1, INDEX(0, 3 << 3 | 2), 2), LIMIT);     /* payload beyond the record */
     refused(chunk_of(&c, 1, INDEX(0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1), 2), LIMIT);
 }
 
@@ -261,7 +264,7 @@ static void damaged_chunks_are_read_within_their_bounds_or_refused(void **state)
         struct err e;
 
         if (round % 2)
-            chunk_of(&c, 4, INDEX(0, 3 << 3 | 2, 1, 0xf, 0, 0x80, 1, 0x80, 0x80, 2, 2, 1), PAGE_BYTES + 3);
+            chunk_of(&c, 4, INDEX(0, 3 << 3 | 2, 1, 0xf, 0, 0x80, 1, 0, 2, 1), PAGE_BYTES + 3);
         else
             plain_of(&c, 2, plain, 2, PAGE_BYTES);
         copy = malloc(c.record.bytes);

@@ -157,7 +157,7 @@ static inline void make_chunk(const uint64_t *pfns, size_t n, bool is_plain)
     uint8_t types[PAGES] = { 0 };
     struct pages_source from = { pages[0], pfns, types, n };
     struct pages_rules rules = {
-        { true, true }, b->epoch, b->flags & EPOCH_SEED ? 0 : b->committed, 1, true
+        { .delta = true, .lz4 = true }, b->epoch, b->flags & EPOCH_SEED ? 0 : b->committed, 1, true
     };
     struct sink out = { b->octets + b->bytes, EPOCH_ROOM - b->bytes };
     struct pages_tally tally = { 0 };
