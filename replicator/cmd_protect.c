@@ -53,7 +53,8 @@ static const struct usage usage = {
     .rows = rows,
     .words = "SPEC is sim:NAME?mib=256&workload=kv&dirty=2000&seed=7&nic=udp:HOST:PORT\n"
              "or nic=tap:NAME, whose output the kernel holds (all but the name may be left\n"
-             "out). Runs until the guest ends, detach, or SIGTERM.\n",
+             "out). workload=tcp&ip=10.0.0.7 on a TAP echoes TCP on port 7.\n"
+             "Runs until the guest ends, detach, or SIGTERM.\n",
     .least = 1,
     .most = 1,
 };

@@ -70,6 +70,15 @@ uint64_t frame_domain(const uint8_t uuid[16])
     return digest_of(uuid, 16);
 }
 
+void frame_ethernet_address(uint8_t ret[6], uint64_t domain)
+{
+    uint8_t octets[8];
+
+    store_u64(octets, domain);
+    ret[0] = 0x02;
+    memcpy(ret + 1, octets, 5);
+}
+
 uint64_t frame_chain_start(uint64_t domain, uint8_t vcpu)
 {
     return rng_mix(domain ^ rng_mix(vcpu));

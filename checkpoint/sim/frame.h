@@ -48,6 +48,7 @@ MUST_CHECK int frame_ack_get(const uint8_t *from, size_t bytes, struct frame_ack
 
 /* Names a domain by its uuid; the chain of a vCPU before its first payload; and after one more. */
 uint64_t frame_domain(const uint8_t uuid[16]);
+void frame_ethernet_address(uint8_t ret[6], uint64_t domain); /* a local one */
 uint64_t frame_chain_start(uint64_t domain, uint8_t vcpu);
 uint64_t frame_chain(uint64_t before, uint64_t payload);
 

@@ -42,6 +42,7 @@ struct sim {
     uint64_t base_ns;          /* clock minus guest time, while it runs */
     uint64_t stopped_ns;       /* clock when it was stopped, while it is */
     struct thread threads[GUEST_SIM_VCPUS_MAX];
+    struct guest_sim_tcp tcp;  /* vCPU 0's, if the workload has one */
 };
 
 static const struct guest_ops sim_ops;
@@ -125,7 +126,7 @@ static void *vcpu_main(void *context)
         due_ns = run_unlocked(t);
         if (guest_sim_vcpu_is_done(&t->cpu) && !s->is_ended)
             announce_end(s);
-        if (!atomic_load(&s->stop) && !s->is_closing)
+        if (!atomic_load(&s->stop) && !s->is_closing && !guest_sim_vcpu_has_input(&t->cpu))
             sleep_until(t, due_ns);
     }
     pthread_mutex_unlock(&s->lock);
@@ -242,11 +243,8 @@ void guest_sim_registers(struct guest *g, struct guest_sim_registers *ret)
     pthread_mutex_lock(&s->lock);
     must(is_still(s));
     *ret = (struct guest_sim_registers){
-        .shape = guest_sim_state_shape(&s->spec),
-        .run_ns = s->stopped_ns - s->base_ns,
-        .vcpus = (uint32_t)s->spec.vcpus,
-        .boot = s->boot,
-        .is_ended = s->is_ended,
+        .shape = guest_sim_state_shape(&s->spec), .run_ns = s->stopped_ns - s->base_ns,
+        .vcpus = (uint32_t)s->spec.vcpus, .boot = s->boot, .is_ended = s->is_ended,
     };
     for (unsigned i = 0; i < s->spec.vcpus; i++)
         ret->cpus[i] = s->threads[i].cpu.registers;
@@ -398,7 +396,7 @@ static struct sim *sim_new(const struct guest_sim_spec *spec, uint8_t *memory,
     for (unsigned i = 0; i < spec->vcpus; i++) {
         s->threads[i].sim = s;
         pthread_cond_init(&s->threads[i].wake, NULL);
-        guest_sim_vcpu_init(&s->threads[i].cpu, &s->spec, (uint8_t)i, memory, &s->log, from);
+        guest_sim_vcpu_init(&s->threads[i].cpu, &s->spec, (uint8_t)i, memory, &s->log, from, &s->tcp);
     }
     return s;
 }
@@ -469,11 +467,13 @@ void guest_sim_connect(struct guest *g, struct guest_nic nic)
 void guest_sim_input(struct guest *g, const uint8_t *frame, size_t bytes)
 {
     struct sim *s = sim_of(g);
-    struct frame_ack ack;
 
-    if (frame_ack_get(frame, bytes, &ack) == 0 && ack.vcpu < s->spec.vcpus &&
-        ack.domain == s->threads[ack.vcpu].cpu.stream.domain)
-        atomic_store_explicit(&s->threads[ack.vcpu].cpu.acked, ack.seq, memory_order_relaxed);
+    for (unsigned i = 0; i < s->spec.vcpus; i++)
+        if (guest_sim_vcpu_input(&s->threads[i].cpu, frame, bytes)) {
+            pthread_mutex_lock(&s->lock);
+            pthread_cond_signal(&s->threads[i].wake);
+            pthread_mutex_unlock(&s->lock);
+        }
 }
 
 int guest_sim_check(struct guest *g, struct err *e)

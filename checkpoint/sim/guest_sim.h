@@ -22,8 +22,9 @@ MUST_CHECK int guest_sim_from_memory(struct guest **ret, const struct guest_sim_
 /* Where its frames go from now on; before that they go nowhere. Only while paused. */
 void guest_sim_connect(struct guest *g, struct guest_nic nic);
 
-/* A frame from outside, by any thread. What is no acknowledgement for this guest is ignored; of those
- * that come between two steps of a vCPU the newest counts. */
+/* A frame from outside, by any one thread: words (frame.h) or Ethernet's, as the guest speaks. Of
+ * acknowledgements that come between two steps of a vCPU the newest counts; what the guest has no use
+ * for is ignored. */
 void guest_sim_input(struct guest *g, const uint8_t *frame, size_t bytes);
 
 /* Verifies the whole memory against the registers, while paused: every page's check, each vCPU's sum

@@ -29,7 +29,7 @@ static int check_pages(const struct guest_sim_vcpu *c, uint64_t *ret_sum, uint64
             return err_set(e, EUCLEAN, "pfn 0x%" PRIx64 " is of step %" PRIu64 ", vCPU %u is at %"
                            PRIu64, pfn, step, c->id, c->registers.steps);
         sum += share;
-        if (pfn != c->first_pfn)
+        if (pfn >= c->work_pfn)
             versions += guest_sim_page_word(page_of(c, pfn), SIM_PAGE_VERSION);
     }
     *ret_sum = sum;
@@ -40,21 +40,22 @@ static int check_pages(const struct guest_sim_vcpu *c, uint64_t *ret_sum, uint64
 #define RECOUNT_STEPS_MAX (UINT64_C(1) << 28) /* some seconds; registers may say anything */
 
 /* Names the first page of work whose version is not what the steps make it; the NIC's page when all
- * are right, because nothing else is left. */
+ * are right, because only that and the TCP endpoint's after it are left. */
 static int name_culprit(const struct guest_sim_vcpu *c, struct err *e)
 {
     bool countable = c->registers.steps <= RECOUNT_STEPS_MAX;
-    uint64_t *wanted = countable ? calloc((size_t)c->pages, sizeof(*wanted)) : NULL;
+    uint64_t pages = guest_sim_vcpu_work_pages(c);
+    uint64_t *wanted = countable ? calloc((size_t)pages, sizeof(*wanted)) : NULL;
     uint64_t version, pfn;
 
     if (!wanted)
         return err_set(e, EUCLEAN, "pages of vCPU %u are of different epochs", c->id);
     for (uint64_t step = 0; step < c->registers.steps; step++)
-        wanted[1 + guest_sim_work_pick(c->spec, c->id, step, c->pages - 1)]++;
-    for (uint64_t i = 1; i <= c->pages; i++) {
-        pfn = c->first_pfn + i % c->pages;
+        wanted[guest_sim_work_pick(c->spec, c->id, step, pages)]++;
+    for (uint64_t i = 0; i <= pages; i++) {
+        pfn = i < pages ? c->work_pfn + i : c->first_pfn;
         version = guest_sim_page_word(page_of(c, pfn), SIM_PAGE_VERSION);
-        if (i == c->pages || version != wanted[i]) {
+        if (i == pages || version != wanted[i]) {
             err_set(e, EUCLEAN, "pfn 0x%" PRIx64 " is of another epoch: version %" PRIu64
                     ", vCPU %u is at step %" PRIu64, pfn, version, c->id, c->registers.steps);
             break;
@@ -76,5 +77,8 @@ int guest_sim_check_vcpu(const struct guest_sim_vcpu *c, struct err *e)
     if (!guest_sim_nic_is_sound(&c->stream))
         return err_set(e, EUCLEAN, "pfn 0x%" PRIx64 ": the NIC's stream of vCPU %u contradicts itself",
                        c->first_pfn, c->id);
+    if (c->tcp && !guest_sim_tcp_is_sound(c->tcp))
+        return err_set(e, EUCLEAN, "pfn 0x%" PRIx64 ": a TCP connection contradicts itself",
+                       c->first_pfn + 1);
     return 0;
 }

@@ -5,6 +5,7 @@
 #define REPLICATOR_CHECKPOINT_GUEST_SIM_NIC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -13,6 +14,12 @@
 #define GUEST_SIM_OUTBOX       64u
 #define GUEST_SIM_AGAIN_NS     UINT64_C(200000000)
 #define GUEST_SIM_NIC_SENT_MAX (GUEST_SIM_OUTBOX + 1u) /* frames of one round */
+
+/* Where a guest's frames go. Called by vCPU threads while the guest runs, never while it is paused. */
+struct guest_nic {
+    void (*send)(void *context, const uint8_t *frame, size_t bytes);
+    void *context;
+};
 
 /* Where the stream lives and whose it is. */
 struct guest_sim_nic {

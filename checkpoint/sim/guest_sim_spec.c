@@ -1,6 +1,7 @@
 /* guest_sim_spec — see guest_sim_spec.h. The numeric keys are one table. */
 #include "checkpoint/sim/guest_sim_spec.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -124,6 +125,13 @@ static int set_nic(const char *value, struct guest_sim_spec *ret, struct err *e)
     return 0;
 }
 
+static int set_ip(const char *value, struct guest_sim_spec *ret, struct err *e)
+{
+    if (inet_pton(AF_INET, value, ret->ip) != 1)
+        return err_set(e, EINVAL, "ip=%.40s is no IPv4 address", value);
+    return 0;
+}
+
 static int set_once(uint32_t *seen, size_t key, const char *name, struct err *e)
 {
     if (*seen >> key & 1)
@@ -150,6 +158,10 @@ static int set_key(const char *name, const char *value, uint32_t *seen, struct g
     if (strcmp(name, "nic") == 0) {
         rc = set_once(seen, NUMBER_KEYS + 1, name, e);
         return rc < 0 ? rc : set_nic(value, ret, e);
+    }
+    if (strcmp(name, "ip") == 0) {
+        rc = set_once(seen, NUMBER_KEYS + 2, name, e);
+        return rc < 0 ? rc : set_ip(value, ret, e);
     }
     return err_set(e, EINVAL, "key %s is not known", name);
 }
@@ -185,6 +197,20 @@ static int parse_keys(char *at, struct guest_sim_spec *ret, struct err *e)
     return 0;
 }
 
+/* What keys can't say by themselves. */
+static int judge(const struct guest_sim_spec *spec, struct err *e)
+{
+    static const uint8_t none[4];
+
+    if (!guest_sim_spec_speaks_ethernet(spec))
+        return 0;
+    if (memcmp(spec->ip, none, sizeof(none)) == 0)
+        return err_set(e, EINVAL, "workload=tcp needs an address: ip=A.B.C.D");
+    if (strncmp(spec->nic, "udp:", 4) == 0)
+        return err_set(e, EINVAL, "workload=tcp speaks Ethernet: nic=tap:NAME");
+    return 0;
+}
+
 int guest_sim_spec_parse(const char *text, struct guest_sim_spec *ret, struct err *e)
 {
     struct guest_sim_spec spec = { .workload = GUEST_SIM_counter, .nic = "none" };
@@ -203,6 +229,8 @@ int guest_sim_spec_parse(const char *text, struct guest_sim_spec *ret, struct er
     rc = set_name(name, &spec, e);
     if (rc == 0 && keys)
         rc = parse_keys(keys, &spec, e);
+    if (rc == 0)
+        rc = judge(&spec, e);
     if (rc < 0)
         return err_wrap(e, "simulated guest");
     *ret = spec;
@@ -211,7 +239,7 @@ int guest_sim_spec_parse(const char *text, struct guest_sim_spec *ret, struct er
 
 void guest_sim_spec_format(const struct guest_sim_spec *spec, char to[GUEST_SPEC_MAX + 1])
 {
-    char dirty[24] = "max";
+    char dirty[24] = "max", ip[INET_ADDRSTRLEN];
     int n;
 
     if (spec->dirty != GUEST_SIM_DIRTY_MAX)
@@ -219,9 +247,10 @@ void guest_sim_spec_format(const struct guest_sim_spec *spec, char to[GUEST_SPEC
     n = snprintf(to, GUEST_SPEC_MAX + 1,
                  PREFIX "%s?mib=%" PRIu64 "&workload=%s&dirty=%s&bytes=%" PRIu64 "&vcpus=%" PRIu64
                         "&seed=%" PRIu64 "&steps=%" PRIu64 "&frames=%" PRIu64 "&burst=%" PRIu64
-                        "&nic=%s",
+                        "&nic=%s&ip=%s",
                  spec->name, spec->mib, workload_names[spec->workload], dirty, spec->bytes,
-                 spec->vcpus, spec->seed, spec->steps, spec->frames, spec->burst, spec->nic);
+                 spec->vcpus, spec->seed, spec->steps, spec->frames, spec->burst, spec->nic,
+                 inet_ntop(AF_INET, spec->ip, ip, sizeof(ip)));
     must(n > 0 && (size_t)n <= GUEST_SPEC_MAX);
 }
 

@@ -23,7 +23,8 @@
     X(counter, "increments words, pages in turn")              \
     X(kv, "rewrites a record, most often in a hot sixteenth")  \
     X(web, "like kv, and a frame out at each step")            \
-    X(random, "random octets, pages uniformly at random")
+    X(random, "random octets, pages uniformly at random")       \
+    X(tcp, "like kv; answers pings and echoes TCP on port 7 (nic=tap:, ip=)")
 
 enum guest_sim_workload {
 #define X(name, words) GUEST_SIM_##name,
@@ -35,6 +36,7 @@ enum guest_sim_workload {
 struct guest_sim_spec {
     char name[GUEST_NAME_MAX + 1];    /* letters, digits, - _ . */
     char nic[GUEST_SIM_NIC_MAX + 1];  /* "none", "udp:HOST:PORT" or "tap:NAME" */
+    uint8_t ip[4];                    /* of workload=tcp; 0.0.0.0: none */
     enum guest_sim_workload workload;
     uint64_t mib;    /* 16 … 16384 */
     uint64_t dirty;  /* pages written per second, all vCPUs together */
@@ -56,6 +58,11 @@ void guest_sim_spec_format(const struct guest_sim_spec *spec, char to[GUEST_SPEC
 /* The same name and seed always give the same uuid. */
 void guest_sim_spec_uuid(const struct guest_sim_spec *spec, uint8_t uuid[16]);
 
+/* Its frames are Ethernet's, whole, instead of words that the NIC's far end packs (frame.h). */
+static inline bool guest_sim_spec_speaks_ethernet(const struct guest_sim_spec *spec)
+{
+    return spec->workload == GUEST_SIM_tcp;
+}
 static inline bool guest_sim_spec_has_nic(const struct guest_sim_spec *spec)
 {
     return spec->nic[0] != 'n';

@@ -17,16 +17,21 @@ static void send_nowhere(void *context, const uint8_t *frame, size_t bytes)
     (void)context, (void)frame, (void)bytes;
 }
 
+static bool has_stream(const struct guest_sim_spec *spec)
+{
+    return guest_sim_spec_has_nic(spec) && !guest_sim_spec_speaks_ethernet(spec);
+}
+
 static uint64_t frame_period_ns(const struct guest_sim_spec *spec)
 {
-    if (!guest_sim_spec_has_nic(spec) || spec->frames == 0)
+    if (!has_stream(spec) || spec->frames == 0)
         return TIME_NEVER;
     return NS_PER_S * spec->vcpus / spec->frames;
 }
 
 void guest_sim_vcpu_init(struct guest_sim_vcpu *c, const struct guest_sim_spec *spec, uint8_t id,
                          uint8_t *memory, struct dirty *log,
-                         const struct guest_sim_registers *from)
+                         const struct guest_sim_registers *from, struct guest_sim_tcp *tcp)
 {
     uint64_t share = guest_sim_spec_pages(spec) / spec->vcpus;
     uint8_t uuid[16];
@@ -38,6 +43,7 @@ void guest_sim_vcpu_init(struct guest_sim_vcpu *c, const struct guest_sim_spec *
     c->id = id;
     c->first_pfn = id * share;
     c->pages = id + 1u < spec->vcpus ? share : guest_sim_spec_pages(spec) - c->first_pfn;
+    c->work_pfn = c->first_pfn + 1;
     c->registers = from->cpus[id];
     c->stream = (struct guest_sim_nic){
         .page = memory + c->first_pfn * PAGE_BYTES,
@@ -48,7 +54,12 @@ void guest_sim_vcpu_init(struct guest_sim_vcpu *c, const struct guest_sim_spec *
     };
     c->nic = (struct guest_nic){ .send = send_nowhere };
     atomic_init(&c->acked, 0);
-    c->again_due_ns = 0; /* the first look at the stream finds out */
+    c->again_due_ns = c->tcp_due_ns = 0; /* the first look finds out */
+    if (guest_sim_spec_speaks_ethernet(spec) && id == 0) {
+        c->tcp = tcp;
+        guest_sim_tcp_init(tcp, spec, memory, log, c->work_pfn);
+        c->work_pfn += GUEST_SIM_TCP_PAGES;
+    }
     c->burst_left = 0;
     c->step_period_ns = guest_sim_work_period_ns(spec);
     c->frame_period_ns = frame_period_ns(spec);
@@ -71,7 +82,7 @@ static void log_page(struct guest_sim_vcpu *c, uint64_t pfn)
 static void make_step(struct guest_sim_vcpu *c)
 {
     uint64_t step = c->registers.steps;
-    uint64_t pfn = c->first_pfn + 1 + guest_sim_work_pick(c->spec, c->id, step, c->pages - 1);
+    uint64_t pfn = c->work_pfn + guest_sim_work_pick(c->spec, c->id, step, guest_sim_vcpu_work_pages(c));
     struct guest_sim_edit edit;
 
     guest_sim_edit_begin(&edit, c->memory + pfn * PAGE_BYTES,
@@ -108,6 +119,35 @@ static void turn_nic(struct guest_sim_vcpu *c, uint64_t run_ns, bool wants_new)
     }
 }
 
+/* Frames that came and timers that ran out; true when there were any. */
+static bool turn_tcp(struct guest_sim_vcpu *c, uint64_t run_ns)
+{
+    const struct guest_sim_tcp_turn turn = { c->nic, run_ns, c->registers.steps };
+    bool has_frames = c->tcp && guest_sim_tcp_take(c->tcp, &turn);
+
+    if (!has_frames && (!c->tcp || c->tcp_due_ns > run_ns))
+        return false;
+    c->tcp_due_ns = guest_sim_tcp_tick(c->tcp, &turn);
+    c->registers.memory_sum += guest_sim_tcp_flush(c->tcp, c->registers.steps);
+    return true;
+}
+
+bool guest_sim_vcpu_input(struct guest_sim_vcpu *c, const uint8_t *frame, size_t bytes)
+{
+    struct frame_ack ack;
+
+    if (c->tcp)
+        return frame_ring_put(&c->tcp->in, frame, bytes);
+    if (frame_ack_get(frame, bytes, &ack) == 0 && ack.vcpu == c->id && ack.domain == c->stream.domain)
+        atomic_store_explicit(&c->acked, ack.seq, memory_order_relaxed);
+    return false; /* it looks when it sends */
+}
+
+bool guest_sim_vcpu_has_input(const struct guest_sim_vcpu *c)
+{
+    return c->tcp && !frame_ring_is_empty(&c->tcp->in);
+}
+
 static void catch_up(uint64_t *due_ns, uint64_t run_ns)
 {
     if (run_ns > BEHIND_NS_MAX && *due_ns < run_ns - BEHIND_NS_MAX)
@@ -127,8 +167,10 @@ static uint64_t next_due_ns(const struct guest_sim_vcpu *c)
         due = c->registers.step_due_ns + GATHER_NS;
     if (c->frame_period_ns != TIME_NEVER)
         due = least(due, c->registers.frame_due_ns);
-    if (guest_sim_spec_has_nic(c->spec))
+    if (has_stream(c->spec))
         due = least(due, c->again_due_ns);
+    if (c->tcp)
+        due = least(due, c->tcp_due_ns);
     return due;
 }
 
@@ -136,7 +178,7 @@ static uint64_t next_due_ns(const struct guest_sim_vcpu *c)
 static bool run_once(struct guest_sim_vcpu *c, uint64_t run_ns)
 {
     struct guest_sim_cpu_registers *r = &c->registers;
-    bool has_nic = guest_sim_spec_has_nic(c->spec);
+    bool has_nic = has_stream(c->spec);
     bool frame_due = c->frame_period_ns != TIME_NEVER && r->frame_due_ns <= run_ns;
     bool step_due = c->spec->burst ? c->burst_left > 0
                                    : c->step_period_ns != TIME_NEVER && r->step_due_ns <= run_ns;
@@ -154,7 +196,7 @@ static bool run_once(struct guest_sim_vcpu *c, uint64_t run_ns)
         if (has_nic && c->spec->workload == GUEST_SIM_web)
             turn_nic(c, run_ns, true);
     }
-    return frame_due || step_due;
+    return turn_tcp(c, run_ns) || frame_due || step_due;
 }
 
 bool guest_sim_vcpu_is_done(const struct guest_sim_vcpu *c)

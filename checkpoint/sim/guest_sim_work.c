@@ -97,6 +97,7 @@ static const struct {
     [GUEST_SIM_kv] = { pick_skewed, write_letters },
     [GUEST_SIM_web] = { pick_skewed, write_letters },
     [GUEST_SIM_random] = { pick_uniform, write_random },
+    [GUEST_SIM_tcp] = { pick_skewed, write_letters },
 };
 
 static uint64_t vcpu_key(const struct guest_sim_spec *spec, uint8_t vcpu)

@@ -5,14 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/sim/frame.h"
 #include "checkpoint/sim/guest_sim.h"
 #include "checkpoint/sim/replica_sim.h"
 #include "netbuf/netbuf_none.h"
 #include "netbuf/netbuf_plug.h"
 #include "netbuf/netbuf_queue.h"
 #include "replicator/domain/nic.h"
-#include "replicator/domain/tap.h"
 
 struct domain_sim {
     struct domain domain;
@@ -47,6 +45,13 @@ static int sim_new(struct domain_sim **ret, struct err *e)
     return 0;
 }
 
+static int open_nic(struct domain_sim *s, const struct guest *g, struct err *e)
+{
+    const struct guest_sim_spec *spec = guest_sim_spec_of(g);
+
+    return nic_open(&s->nic, spec->nic, guest_sim_spec_speaks_ethernet(spec), e);
+}
+
 /* A guest on a TAP sends straight to it: the kernel holds what comes out of it. */
 static int open_plug(struct domain_sim *s, const struct domain_options *o, struct err *e)
 {
@@ -71,7 +76,7 @@ static int open_plug(struct domain_sim *s, const struct domain_options *o, struc
 static int open_network(struct domain_sim *s, const struct domain_options *o, struct err *e)
 {
     struct netbuf_sink sink = { nic_send, &s->nic };
-    int rc = nic_open(&s->nic, guest_sim_spec_of(s->domain.guest)->nic, e);
+    int rc = open_nic(s, s->domain.guest, e);
 
     if (rc < 0)
         return rc;
@@ -139,7 +144,7 @@ static int sim_run(struct domain *d, struct guest *g, struct err *e)
     int rc;
 
     nic_close(&s->nic); /* of an attempt that failed */
-    rc = nic_open(&s->nic, guest_sim_spec_of(g)->nic, e);
+    rc = open_nic(s, g, e);
     if (rc < 0)
         return rc;
     guest_sim_connect(g, (struct guest_nic){ nic_send, &s->nic });
@@ -165,18 +170,26 @@ static void sim_input(struct domain *d)
         nic_receive(&sim_of(d)->nic, d->guest);
 }
 
-/* It has one only on a TAP, and is known by its address alone. */
+/* It has one only on a TAP; one that speaks no IP is known by its Ethernet address alone. */
 static unsigned sim_ports(const struct domain *d, struct announce_port *ret)
 {
-    const char *tap = nic_tap_name(guest_sim_spec_of(d->guest)->nic);
-    struct guest_info about;
+    const struct guest_sim_spec *spec = guest_sim_spec_of(d->guest);
+    const char *tap = nic_tap_name(spec->nic);
+    struct packet_host host;
 
     if (!tap)
         return 0;
-    d->guest->ops->info(d->guest, &about);
+    guest_sim_tcp_host(spec, &host);
     memset(ret, 0, sizeof(*ret));
     memcpy(ret->interface, tap, strlen(tap));
-    tap_address(ret->nic.mac, frame_domain(about.uuid));
+    memcpy(ret->nic.mac, host.mac, sizeof(host.mac));
+    if (guest_sim_spec_speaks_ethernet(spec)) {
+        ret->nic.count = 2;
+        ret->nic.addresses[0].family_bytes = PACKET_IPV4_BYTES;
+        memcpy(ret->nic.addresses[0].bytes, host.ipv4, PACKET_IPV4_BYTES);
+        ret->nic.addresses[1].family_bytes = PACKET_IPV6_BYTES;
+        memcpy(ret->nic.addresses[1].bytes, host.ipv6, PACKET_IPV6_BYTES);
+    }
     return 1;
 }
 

@@ -36,7 +36,30 @@ const char *nic_tap_name(const char *place)
     return strncmp(place, "tap:", strlen("tap:")) == 0 ? place + strlen("tap:") : NULL;
 }
 
-int nic_open(struct nic *n, const char *place, struct err *e)
+/* Put: the packed frame and its length, 0: it can't be sent. Get: what is for the guest; NULL: nothing. */
+struct nic_packing {
+    size_t (*put)(uint8_t to[TAP_FRAME_MAX], const uint8_t *words, size_t bytes);
+    const uint8_t *(*get)(const uint8_t *frame, size_t bytes, size_t *ret_bytes);
+};
+
+static size_t whole_put(uint8_t to[TAP_FRAME_MAX], const uint8_t *frame, size_t bytes)
+{
+    if (bytes > TAP_FRAME_MAX)
+        return 0;
+    memcpy(to, frame, bytes);
+    return bytes;
+}
+
+static const uint8_t *whole_get(const uint8_t *frame, size_t bytes, size_t *ret_bytes)
+{
+    *ret_bytes = bytes;
+    return frame;
+}
+
+static const struct nic_packing as_it_is = { whole_put, whole_get };
+static const struct nic_packing in_frames = { tap_frame_put, tap_frame_get };
+
+int nic_open(struct nic *n, const char *place, bool speaks_ethernet, struct err *e)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV }, *all;
     char host[HOST_BYTES_MAX];
@@ -45,6 +68,7 @@ int nic_open(struct nic *n, const char *place, struct err *e)
 
     n->fd = -1;
     n->is_tap = nic_tap_name(place) != NULL;
+    n->packing = n->is_tap && !speaks_ethernet ? &in_frames : &as_it_is;
     if (strcmp(place, "none") == 0)
         return 0;
     if (n->is_tap)
@@ -69,12 +93,12 @@ void nic_close(struct nic *n)
     auto_close(&n->fd);
 }
 
-static void tap_send(int fd, const uint8_t *words, size_t bytes)
+static void tap_send(const struct nic *n, const uint8_t *words, size_t bytes)
 {
     uint8_t frame[TAP_FRAME_MAX];
-    size_t whole = tap_frame_put(frame, words, bytes);
+    size_t whole = n->packing->put(frame, words, bytes);
 
-    if (whole > 0 && write(fd, frame, whole) < 0)
+    if (whole > 0 && write(n->fd, frame, whole) < 0)
         return;
 }
 
@@ -83,14 +107,14 @@ void nic_send(void *nic, const uint8_t *frame, size_t bytes)
     const struct nic *n = nic;
 
     if (n->fd >= 0 && n->is_tap)
-        tap_send(n->fd, frame, bytes);
+        tap_send(n, frame, bytes);
     else if (n->fd >= 0 && send(n->fd, frame, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         return;
 }
 
 static void hand_over(const struct nic *n, struct guest *g, const uint8_t *frame, size_t bytes)
 {
-    const uint8_t *words = n->is_tap ? tap_frame_get(frame, bytes, &bytes) : frame;
+    const uint8_t *words = n->packing->get(frame, bytes, &bytes);
 
     if (words)
         guest_sim_input(g, words, bytes);

@@ -10,13 +10,18 @@
 #include "base/err.h"
 #include "checkpoint/guest.h"
 
+/* How the guest's frames travel: as they are, or its words packed (tap.h). */
+struct nic_packing;
+
 struct nic {
     int fd; /* -1: the guest has no network */
     bool is_tap;
+    const struct nic_packing *packing;
 };
 
-/* place: "udp:HOST:PORT" (HOST may be [V6]), "tap:NAME" or "none". A HOST that is no number asks the resolver. */
-MUST_CHECK int nic_open(struct nic *n, const char *place, struct err *e);
+/* place: "udp:HOST:PORT" (HOST may be [V6]), "tap:NAME" or "none". A HOST that is no number asks the resolver.
+ * speaks_ethernet: on a TAP the guest's frames are Ethernet's already. */
+MUST_CHECK int nic_open(struct nic *n, const char *place, bool speaks_ethernet, struct err *e);
 void nic_close(struct nic *n); /* any state, twice */
 
 /* The interface of a place "tap:NAME"; NULL of any other. */

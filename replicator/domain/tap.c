@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "checkpoint/sim/frame.h"
 
 #define HEAD_BYTES 14u
 
@@ -48,22 +49,13 @@ int tap_open(int *ret_fd, const char *name, struct err *e)
     return 0;
 }
 
-void tap_address(uint8_t ret[6], uint64_t domain)
-{
-    uint8_t octets[8];
-
-    store_u64(octets, domain);
-    ret[0] = 0x02;
-    memcpy(ret + 1, octets, 5);
-}
-
 /* The sender's address is that of the words' own domain. */
 size_t tap_frame_put(uint8_t to[TAP_FRAME_MAX], const uint8_t *words, size_t bytes)
 {
     if (bytes > TAP_FRAME_MAX - HEAD_BYTES)
         return 0;
     memset(to, 0xff, 6);
-    tap_address(to + 6, bytes >= 16 ? load_u64(words + 8) : 0);
+    frame_ethernet_address(to + 6, bytes >= 16 ? load_u64(words + 8) : 0);
     store_be16(to + 12, TAP_ETHERTYPE);
     memcpy(to + HEAD_BYTES, words, bytes);
     return HEAD_BYTES + bytes;

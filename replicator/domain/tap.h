@@ -16,9 +16,6 @@
  * capability, -EBUSY: another process has it, -ENOPROTOOPT: the kernel has no TAPs. */
 MUST_CHECK int tap_open(int *ret_fd, const char *name, struct err *e);
 
-/* The Ethernet address of a simulated guest, by its frame_domain(): a local one. */
-void tap_address(uint8_t ret[6], uint64_t domain);
-
 /* Octets as a frame, and back; pure. Put: the frame's length, 0: too long. Get: where the guest's words
  * are, NULL when the frame is none for it. */
 size_t tap_frame_put(uint8_t to[TAP_FRAME_MAX], const uint8_t *words, size_t bytes);

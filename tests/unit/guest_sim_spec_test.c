@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "base/rng.h"
 
 static struct err e;
@@ -39,6 +40,8 @@ static void every_key_is_understood(void **state)
     assert_true(guest_sim_spec_has_nic(&spec));
     assert_int_equal(guest_sim_spec_parse("sim:a?nic=tap:vif-7.0_a", &spec, &e), 0);
     assert_true(guest_sim_spec_has_nic(&spec));
+    assert_int_equal(guest_sim_spec_parse("sim:a?workload=tcp&nic=tap:t&ip=10.0.0.7", &spec, &e), 0);
+    assert_memory_equal(spec.ip, "\x0a\0\0\x07", 4);
     assert_int_equal(guest_sim_spec_parse("sim:a?dirty=max&nic=udp:[::1]:1", &spec, &e), 0);
     assert_true(spec.dirty == GUEST_SIM_DIRTY_MAX);
 }
@@ -83,6 +86,10 @@ static void what_is_wrong_is_refused_by_name(void **state)
         { "sim:a?nic=udp:h:0", "nic" },
         { "sim:a?nic=udp:h:65536", "nic" },
         { "sim:a?nic=udp:h:9?x", "nic" },
+        { "sim:a?ip=10.0.0", "ip" },
+        { "sim:a?ip=10.0.0.7&ip=10.0.0.7", "ip" },
+        { "sim:a?workload=tcp", "ip=A.B.C.D" },
+        { "sim:a?workload=tcp&ip=10.0.0.7&nic=udp:h:9", "nic=tap:NAME" },
     };
     char text[2048];
 
@@ -114,6 +121,7 @@ static void canonical_text_parses_to_itself(void **state)
         spec.dirty = i % 5 ? rng_below(&rng, 100000) : GUEST_SIM_DIRTY_MAX;
         spec.seed = rng_next(&rng);
         spec.steps = rng_next(&rng);
+        store_u32(spec.ip, 0x0700000au + ((uint32_t)rng_below(&rng, 256) << 16)); /* never none */
         spec.workload = (enum guest_sim_workload)rng_below(&rng, GUEST_SIM_WORKLOAD_COUNT);
         guest_sim_spec_format(&spec, text);
         assert_int_equal(guest_sim_spec_parse(text, &spec, &e), 0);
