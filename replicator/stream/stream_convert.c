@@ -4,12 +4,13 @@
 
 #include "replicator/commands.h"
 #include "replicator/stream/stream_rewrite.h"
+#include "replicator/stream/stream_target.h"
 #include "replicator/stream/stream_tools.h"
 
 struct chosen {
     struct stream_choice stream;
     const char *to, *checkpoint, *codecs;
-    bool no_extras;
+    bool no_extras, no_sync;
 };
 
 #define OPTION(field) offsetof(struct chosen, field)
@@ -20,10 +21,13 @@ struct chosen {
     { "no-extras", NULL, "leave out what needs an optional record of ours", option_flag,             \
       OPTION(no_extras), { 0, 0 } }
 
+#define SYNC_ROW NO_SYNC_ROW(OPTION(no_sync))
+
 static const struct option_row convert_rows[] = {
     { "to", "KIND", "v3, v2, libxl or xl", option_text, OPTION(to), { 0, 0 } },
     CHECKPOINT_ROW,
     EXTRAS_ROW,
+    SYNC_ROW,
     STREAM_ROWS,
     { .name = NULL },
 };
@@ -31,11 +35,12 @@ static const struct option_row convert_rows[] = {
 static const struct option_row pack_rows[] = {
     { "codecs", "LIST", "of delta,lz4; or none (delta,lz4)", option_text, OPTION(codecs), { 0, 0 } },
     CHECKPOINT_ROW,
+    SYNC_ROW,
     STREAM_ROWS,
     { .name = NULL },
 };
 
-static const struct option_row unpack_rows[] = { CHECKPOINT_ROW, STREAM_ROWS, { .name = NULL } };
+static const struct option_row unpack_rows[] = { CHECKPOINT_ROW, SYNC_ROW, STREAM_ROWS, { .name = NULL } };
 
 static const struct usage convert_usage = {
     STREAM_USAGE(convert),
@@ -119,6 +124,7 @@ static int common(const struct usage *u, int argc, char **argv, struct chosen *c
     rw->from = argv[first];
     rw->to = argv[first + 1];
     rw->json = c->stream.json;
+    rw->no_sync = c->no_sync;
     rw->writer.version = 3;
     rw->writer.has_extras = !c->no_extras;
     if ((rc = stream_choice_wishes(u, &c->stream, &rw->wishes)) != EXIT_OK)

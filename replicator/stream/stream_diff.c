@@ -161,15 +161,16 @@ int stream_diff(int argc, char **argv)
     struct chosen c = { .stream = { .json = false } };
     struct stream_wishes wishes;
     struct opened a, b;
+    struct err e;
     int first, rc = options_parse(&usage, argc, argv, &c, &first);
 
     if (rc != 0)
         return rc < 0 ? EXIT_USAGE : EXIT_OK;
     if ((rc = stream_choice_wishes(&usage, &c.stream, &wishes)) != EXIT_OK)
         return rc;
-    rc = opened_open(&a, usage.command, argv[first], &wishes);
+    rc = opened_open(&a, usage.command, argv[first], &wishes, &e);
     if (rc == EXIT_OK) {
-        rc = opened_open(&b, usage.command, argv[first + 1], &wishes);
+        rc = opened_open(&b, usage.command, argv[first + 1], &wishes, &e);
         rc = rc == EXIT_OK ? compare(&a, &b, c.stream.json) : EXIT_USAGE;
         opened_close(&b);
     } else {

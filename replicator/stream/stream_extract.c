@@ -16,7 +16,7 @@
 
 struct chosen {
     struct stream_choice stream;
-    bool image;
+    bool image, no_sync;
     const char *record;
 };
 
@@ -25,6 +25,7 @@ static const struct option_row rows[] = {
       { 0, 0 } },
     { "record", "NAME", "as verify names it: HVM_CONTEXT,\nX86_PV_VCPU_BASIC/0 …", option_text,
       offsetof(struct chosen, record), { 0, 0 } },
+    NO_SYNC_ROW(offsetof(struct chosen, no_sync)),
     STREAM_ROWS,
     { .name = NULL },
 };
@@ -71,26 +72,48 @@ static int write_image(struct opened *o, int fd, struct err *e)
     return rc;
 }
 
+/* The newest blob of that name; NULL when there is none. */
+static const struct image_state *state_named(const struct image *image, const char *wanted)
+{
+    const struct image_state *found = NULL;
+    char name[IMAGE_STATE_NAME_MAX];
+
+    for (size_t i = 0; i < image->now.states_n; i++) {
+        const struct image_state *s = &image->now.states[i];
+
+        if (strcmp(image_state_name(s, name), wanted) == 0 && (!found || s->order > found->order))
+            found = s;
+    }
+    return found;
+}
+
 static int write_record(struct opened *o, const char *wanted, int fd, struct err *e)
 {
-    char name[IMAGE_STATE_NAME_MAX];
+    const struct image_state *s = state_named(&o->image, wanted);
     uint8_t octets[SLICE_BYTES];
+    int rc = 0;
 
-    for (size_t i = 0; i < o->image.now.states_n; i++) {
-        const struct image_state *s = &o->image.now.states[i];
-        int rc = 0;
+    if (!s)
+        return err_set(e, ENOENT, "has no %s: verify lists what there is", wanted);
+    for (uint64_t at = 0; rc == 0 && at < s->bytes; at += sizeof(octets)) {
+        size_t n = s->bytes - at < sizeof(octets) ? (size_t)(s->bytes - at) : sizeof(octets);
 
-        if (strcmp(image_state_name(s, name), wanted) != 0)
-            continue;
-        for (uint64_t at = 0; rc == 0 && at < s->bytes; at += sizeof(octets)) {
-            size_t n = s->bytes - at < sizeof(octets) ? (size_t)(s->bytes - at) : sizeof(octets);
-
-            if ((rc = image_state_get(&o->image, s, at, octets, n, e)) == 0)
-                rc = write_at(fd, octets, n, at, e);
-        }
-        return rc;
+        if ((rc = image_state_get(&o->image, s, at, octets, n, e)) == 0)
+            rc = write_at(fd, octets, n, at, e);
     }
-    return err_set(e, ENOENT, "has no %s", wanted);
+    return rc;
+}
+
+/* What was written, or why nothing was, as one object: on stdout unless that is the target. */
+static void report(const struct opened *o, const struct stream_target *t, int rc, const struct err *e)
+{
+    FILE *to = strcmp(t->path, "-") == 0 ? stderr : stdout;
+    off_t bytes = rc == EXIT_OK ? lseek(t->fd, 0, SEEK_END) : 0;
+
+    if (rc == EXIT_OK)
+        fprintf(to, "{\"status\": \"ok\", \"octets\": %lld}\n", (long long)bytes);
+    else if (rc == EXIT_FAILED && o->reading.refusal.rule[0])
+        stream_print_refused(to, &o->reading, e);
 }
 
 int stream_extract(int argc, char **argv)
@@ -108,15 +131,18 @@ int stream_extract(int argc, char **argv)
         return options_refuse(&usage, "--image and --record: one of them");
     if ((rc = stream_choice_wishes(&usage, &c.stream, &wishes)) != EXIT_OK)
         return rc;
-    if ((rc = opened_open(&o, usage.command, argv[first], &wishes)) == EXIT_OK &&
+    target.path = argv[first + 1];
+    if ((rc = opened_open(&o, usage.command, argv[first], &wishes, &e)) == EXIT_OK &&
         (rc = stream_target_open(&target, usage.command, argv[first + 1])) == EXIT_OK) {
         if ((c.record ? write_record(&o, c.record, target.fd, &e) : write_image(&o, target.fd, &e)) < 0) {
             fprintf(stderr, "replicator %s: %s: %s\n", usage.command, argv[first], e.text);
             rc = e.code == ENOENT ? EXIT_FAILED : EXIT_USAGE;
         } else {
-            rc = stream_target_keep(&target, usage.command);
+            rc = stream_target_keep(&target, usage.command, !c.no_sync);
         }
     }
+    if (c.stream.json)
+        report(&o, &target, rc, &e);
     stream_target_close(&target);
     opened_close(&o);
     return rc;

@@ -3,9 +3,9 @@
 
 #include "replicator/commands.h"
 
-int opened_open(struct opened *o, const char *command, const char *path, const struct stream_wishes *wishes)
+int opened_open(struct opened *o, const char *command, const char *path, const struct stream_wishes *wishes,
+                struct err *e)
 {
-    struct err e;
     int rc;
 
     *o = (struct opened){ .source = { .fd = -1 } };
@@ -13,7 +13,7 @@ int opened_open(struct opened *o, const char *command, const char *path, const s
     if ((rc = stream_source_open(&o->source, command, path)) != EXIT_OK)
         return rc;
     image_open(&o->image, o->source.in, (struct image_wishes){ .has_pages = true, .has_states = true });
-    return stream_source_run(&o->source, command, &o->reading, wishes, image_consumer(&o->image), &e);
+    return stream_source_run(&o->source, command, &o->reading, wishes, image_consumer(&o->image), e);
 }
 
 void opened_close(struct opened *o)

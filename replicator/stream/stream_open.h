@@ -13,7 +13,7 @@ struct opened {
 
 /* EXIT_OK, EXIT_FAILED (refused), EXIT_USAGE; said on stderr. Close in any case. */
 MUST_CHECK int opened_open(struct opened *o, const char *command, const char *path,
-                           const struct stream_wishes *wishes);
+                           const struct stream_wishes *wishes, struct err *e);
 void opened_close(struct opened *o);
 
 #endif

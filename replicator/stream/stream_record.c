@@ -1,17 +1,22 @@
 /* stream_record — `replicator stream record`: stands between a primary and its backup, passes on what
  * either says, and keeps what the primary says: a capture is a stream file. Knows nothing of records,
- * adds nothing, and holds 64 KiB at most in either direction. */
+ * adds nothing, and holds 64 KiB at most in either direction.
+ * The capture grows as FILE.part-XXXXXX and is named FILE when the session has ended, whichever side
+ * ended it. A kill, or a disk that fails, leaves the part: as much as had come. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 #include "base/clock.h"
 #include "checkpoint/formats/stream_output.h"
 #include "replicator/commands.h"
 #include "replicator/link/link.h"
 #include "replicator/options.h"
+#include "replicator/stream/stream_target.h"
 #include "replicator/stream/stream_tools.h"
 
 #define PIPE_BYTES  65536u
@@ -19,11 +24,14 @@
 
 struct chosen {
     const char *to;
+    bool json;
 };
 
 static const struct option_row rows[] = {
     { "to", "ADDRESS", "where the backup listens, as for protect", option_text, offsetof(struct chosen, to),
       { 0, 0 } },
+    { "json", NULL, "one object on stderr at the end (stdout is the link)", option_flag,
+      offsetof(struct chosen, json), { 0, 0 } },
     { .name = NULL },
 };
 
@@ -116,10 +124,11 @@ static int connected(struct link *l, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
-static int record(const struct chosen *c, int fd, struct err *e)
+static int record(const struct chosen *c, int fd, uint64_t *ret_octets, struct err *e)
 {
     struct link *primary = NULL, *backup = NULL;
     struct stream_output copy = { .fd = -1 };
+    struct err second;
     int rc = stream_output_open(&copy, fd, e);
 
     if (rc == 0)
@@ -130,8 +139,11 @@ static int record(const struct chosen *c, int fd, struct err *e)
         rc = link_from_fds(&primary, dup(STDIN_FILENO), dup(STDOUT_FILENO), e);
     if (rc == 0)
         rc = relay(primary, backup, &copy, e);
-    if (copy.buffer && stream_output_flush(&copy, e) < 0)
-        rc = -EIO;
+    if (rc == 0)
+        rc = stream_output_flush(&copy, e);
+    else if (copy.buffer && stream_output_flush(&copy, &second) < 0)
+        copy.offset -= copy.used; /* the first reason is the one to tell */
+    *ret_octets = copy.offset;
     if (primary)
         primary->ops->close(primary);
     if (backup)
@@ -140,27 +152,48 @@ static int record(const struct chosen *c, int fd, struct err *e)
     return rc;
 }
 
+/* Says how it ended. Stderr, because stdout belongs to the primary. An exit code. */
+static int report(const struct chosen *c, const struct stream_target *t, int rc, uint64_t octets,
+                  const struct err *e)
+{
+    const char *kept = rc == 0 ? t->path : t->temporary;
+
+    if (rc < 0)
+        fprintf(stderr, "replicator %s: %s\nwhat came before is in %s\n", usage.command, e->text, kept);
+    if (c->json) {
+        json_t *object = json_pack("{s:s, s:s, s:I}", "status", rc < 0 ? "failed" : "ok", "file", kept, "octets",
+                                   (json_int_t)octets);
+
+        (void)json_dumpf(object, stderr, 0);
+        putc('\n', stderr);
+        json_decref(object);
+    }
+    return rc < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
 int stream_record(int argc, char **argv)
 {
     struct chosen c = { .to = NULL };
+    struct stream_target target;
+    uint64_t octets = 0;
     struct err e;
-    int first, fd, rc = options_parse(&usage, argc, argv, &c, &first);
+    int first, kept, rc = options_parse(&usage, argc, argv, &c, &first);
 
     if (rc != 0)
         return rc < 0 ? EXIT_USAGE : EXIT_OK;
     if (!c.to)
         return options_refuse(&usage, "--to: want the address of the backup");
-    fd = open(argv[first], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        fprintf(stderr, "replicator %s: %s: %m\n", usage.command, argv[first]);
-        return EXIT_USAGE;
-    }
-    rc = record(&c, fd, &e);
-    if (rc < 0)
-        fprintf(stderr, "replicator %s: %s\n", usage.command, e.text);
-    (void)close(fd);
+    if (strcmp(argv[first], "-") == 0)
+        return options_refuse(&usage, "FILE: want a name, because stdout is the link to the primary");
+    if ((rc = stream_target_open_part(&target, usage.command, argv[first])) != EXIT_OK)
+        return rc;
+    rc = record(&c, target.fd, &octets, &e);
+    /* Not synced: a primary that has closed its end gives us a second before it kills us. */
+    kept = rc == 0 ? stream_target_keep(&target, usage.command, false) : EXIT_OK;
+    rc = report(&c, &target, rc, octets, &e);
+    stream_target_leave(&target);
     /* Closing stdio is what tells the primary. */
     (void)close(STDIN_FILENO);
     (void)close(STDOUT_FILENO);
-    return rc < 0 ? EXIT_FAILED : EXIT_OK;
+    return kept == EXIT_OK ? rc : kept;
 }

@@ -170,6 +170,12 @@ static int write_all(struct work *k, struct err *e)
                              stream_writer_consumer(k->writer, k->rw->writer.is_packed ? &memory : NULL), e);
 }
 
+/* Where the object goes: stdout, unless that is where the stream goes. */
+static FILE *json_to(const struct rewrite *rw)
+{
+    return strcmp(rw->to, "-") == 0 ? stderr : stdout;
+}
+
 static void report(const struct work *k)
 {
     json_t *object;
@@ -183,8 +189,8 @@ static void report(const struct work *k)
                        (json_int_t)k->reading.checkpoints, "octets", (json_int_t)k->output.offset,
                        "complete", k->reading.is_complete, "left_out",
                        (json_int_t)stream_writer_left_out(k->writer));
-    (void)json_dumpf(object, strcmp(k->rw->to, "-") == 0 ? stderr : stdout, 0);
-    putc('\n', strcmp(k->rw->to, "-") == 0 ? stderr : stdout);
+    (void)json_dumpf(object, json_to(k->rw), 0);
+    putc('\n', json_to(k->rw));
     json_decref(object);
 }
 
@@ -203,9 +209,11 @@ int stream_rewrite(const struct rewrite *rw)
         rc = EXIT_FAILED;
     }
     if (rc == EXIT_OK)
-        rc = stream_target_keep(&k.target, rw->command);
+        rc = stream_target_keep(&k.target, rw->command, !rw->no_sync);
     if (rc == EXIT_OK)
         report(&k);
+    else if (rw->json && rc == EXIT_FAILED && k.reading.refusal.rule[0])
+        stream_print_refused(json_to(rw), &k.reading, &e);
     close_all(&k);
     return rc;
 }

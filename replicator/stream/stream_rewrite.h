@@ -15,7 +15,7 @@ struct rewrite {
     bool keeps_framing;  /* the target is framed as the source is (legacy: bare libxc) */
     bool wants_image;    /* refuse what is not packed */
     uint64_t checkpoint; /* only that one, as a plain stream; or ALL, or LAST */
-    bool json;
+    bool json, no_sync;
 };
 
 /* An exit code: EXIT_FAILED when the input was refused. */

@@ -94,6 +94,22 @@ int stream_source_run(struct stream_source *s, const char *command, struct readi
     return rc == -EPROTO ? EXIT_FAILED : EXIT_USAGE;
 }
 
+void stream_print_refused(FILE *to, const struct reading *r, const struct err *e)
+{
+    const char *guest = stream_guest_name(r->facts.guest);
+    json_t *object = json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:n, s:n, s:n, s:I, s:b, s:n, s:n}", "status",
+                               "reject", "reason", e->text, "offset", (json_int_t)r->refusal.offset, "framing",
+                               stream_framing_name(r->facts.framing), "version",
+                               r->facts.version ? json_integer(r->facts.version) : json_null(), "guest",
+                               guest ? json_string(guest) : json_null(), "image_sha256", "image_pages",
+                               "pages_populated", "checkpoints", (json_int_t)r->checkpoints, "complete", 0,
+                               "state", "hvm_params");
+
+    (void)json_dumpf(object, to, 0);
+    putc('\n', to);
+    json_decref(object);
+}
+
 /* ---- the bar ------------------------------------------------------------------------------------- */
 
 #define P ((struct stream_progress *)c)

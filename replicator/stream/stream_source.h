@@ -3,6 +3,8 @@
 #ifndef REPLICATOR_STREAM_STREAM_SOURCE_H
 #define REPLICATOR_STREAM_STREAM_SOURCE_H
 
+#include <stdio.h>
+
 #include <jansson.h>
 
 #include "checkpoint/formats/reading.h"
@@ -59,6 +61,9 @@ void stream_progress_end(struct stream_progress *p);
  * machine failed: the stream is neither). */
 MUST_CHECK int stream_source_run(struct stream_source *s, const char *command, struct reading *r,
                                  const struct stream_wishes *w, struct consumer to, struct err *e);
+
+/* What was refused, and why, as one line of JSON: the fields of verify, null where nothing is known. */
+void stream_print_refused(FILE *to, const struct reading *r, const struct err *e);
 
 const char *stream_guest_name(unsigned guest); /* "pv", "hvm"; NULL for none */
 

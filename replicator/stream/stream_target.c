@@ -47,6 +47,20 @@ int stream_target_open(struct stream_target *t, const char *command, const char 
     return EXIT_OK;
 }
 
+int stream_target_open_part(struct stream_target *t, const char *command, const char *path)
+{
+    int n;
+
+    *t = (struct stream_target){ .path = path, .fd = -1 };
+    n = snprintf(t->temporary, sizeof(t->temporary), "%s.part-XXXXXX", path);
+    if (n < 0 || (size_t)n >= sizeof(t->temporary))
+        errno = ENAMETOOLONG;
+    else if ((t->fd = mkostemp(t->temporary, O_CLOEXEC)) >= 0)
+        return EXIT_OK;
+    t->temporary[0] = '\0';
+    return failed(command, path);
+}
+
 static int copy_out(struct stream_target *t)
 {
     AUTO_FREE char *octets = malloc(COPY_BYTES);
@@ -67,12 +81,29 @@ static int copy_out(struct stream_target *t)
     return got < 0 ? -1 : 0;
 }
 
-int stream_target_keep(struct stream_target *t, const char *command)
+/* The folder that has the name, so that the name itself survives. Some file systems can't: no harm. */
+static void folder_sync(const char *path)
+{
+    char folder[STREAM_TARGET_PATH_MAX];
+    const char *end = strrchr(path, '/');
+    int fd;
+
+    snprintf(folder, sizeof(folder), "%.*s", end ? (int)(end - path + 1) : 1, end ? path : ".");
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        (void)close(fd);
+    }
+}
+
+int stream_target_keep(struct stream_target *t, const char *command, bool is_synced)
 {
     if (!t->temporary[0])
         return copy_out(t) < 0 ? failed(command, "stdout") : EXIT_OK;
-    if (rename(t->temporary, t->path) < 0)
+    if ((is_synced && fsync(t->fd) < 0) || rename(t->temporary, t->path) < 0)
         return failed(command, t->path);
+    if (is_synced)
+        folder_sync(t->path);
     t->temporary[0] = '\0';
     return EXIT_OK;
 }
@@ -81,6 +112,11 @@ void stream_target_close(struct stream_target *t)
 {
     if (t->temporary[0])
         (void)unlink(t->temporary);
+    stream_target_leave(t);
+}
+
+void stream_target_leave(struct stream_target *t)
+{
     t->temporary[0] = '\0';
     if (t->fd >= 0)
         (void)close(t->fd);

@@ -64,16 +64,13 @@ static void print_params(const struct image *image)
     printf("}}\n");
 }
 
-static void print_head(json_t *object, const struct image *image)
+static void print_object(json_t *object, const struct image *image)
 {
     char *text = json_dumps(object, 0);
-    size_t bytes = text ? strlen(text) : 0;
 
-    if (bytes > 0 && image) {
-        printf("%.*s", (int)bytes - 1, text);
+    if (text) {
+        printf("%.*s", (int)strlen(text) - 1, text);
         print_params(image);
-    } else if (bytes > 0) {
-        puts(text);
     }
     free(text);
 }
@@ -88,20 +85,7 @@ static void print_accepted(const struct reading *r, const struct image *image, c
                   (json_int_t)image->populated, "checkpoints", (json_int_t)r->checkpoints, "complete",
                   r->is_complete, "state", json_states(image));
 
-    print_head(object, image);
-    json_decref(object);
-}
-
-static void print_refused(const struct reading *r, const struct err *e)
-{
-    const char *guest = stream_guest_name(r->facts.guest);
-    json_t *object = json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:I}", "status", "reject", "reason", e->text,
-                               "offset", (json_int_t)r->refusal.offset, "framing",
-                               stream_framing_name(r->facts.framing), "version",
-                               r->facts.version ? json_integer(r->facts.version) : json_null(), "guest",
-                               name_or_null(guest), "checkpoints", (json_int_t)r->checkpoints);
-
-    print_head(object, NULL);
+    print_object(object, image);
     json_decref(object);
 }
 
@@ -157,7 +141,7 @@ int stream_verify(int argc, char **argv)
     if (rc == EXIT_OK)
         rc = accepted(&c, &reading, &image);
     else if (rc == EXIT_FAILED && c.stream.json)
-        print_refused(&reading, &e);
+        stream_print_refused(stdout, &reading, &e);
     image_close(&image);
     reading_close(&reading);
     stream_source_close(&source);
