@@ -51,6 +51,11 @@ static const struct guest_xen *xen_of_const(const struct guest *g)
     return (const struct guest_xen *)(const void *)g;
 }
 
+uint32_t guest_xen_domid(const struct guest *g)
+{
+    return xen_of_const(g)->domain.domid;
+}
+
 struct guest_xen_times guest_xen_last_pause(const struct guest *g)
 {
     return xen_of_const(g)->times;

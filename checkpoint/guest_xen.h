@@ -29,6 +29,9 @@ MUST_CHECK int guest_xen_recover(const char *which, bool resume, bool *ret_was_s
 /* The name of the domain meant, without opening it. */
 MUST_CHECK int guest_xen_name(const char *which, char ret[GUEST_NAME_MAX + 1], struct err *e);
 
+/* Its number on this host, of now. */
+uint32_t guest_xen_domid(const struct guest *g);
+
 /* How long the parts of the pause that ended last took. */
 struct guest_xen_times {
     uint64_t suspend_ns, log_ns, copy_ns, state_ns, resume_ns;

@@ -51,9 +51,10 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     .command = "protect",
     .rows = rows,
-    .words = "SPEC is sim:NAME?mib=256&workload=kv&dirty=2000&seed=7&nic=udp:HOST:PORT\n"
-             "or nic=tap:NAME, whose output the kernel holds (all but the name may be left\n"
-             "out). workload=tcp&ip=10.0.0.7 on a TAP echoes TCP on port 7.\n"
+    .words = "SPEC is a Xen domain's name, number or UUID; or, for trying out, a guest of its\n"
+             "own: sim:NAME?mib=256&workload=kv&dirty=2000&seed=7&nic=udp:HOST:PORT or\n"
+             "nic=tap:NAME, whose output the kernel holds (all but the name may be left out).\n"
+             "workload=tcp&ip=10.0.0.7 on a TAP echoes TCP on port 7.\n"
              "Runs until the guest ends, detach, or SIGTERM.\n",
     .least = 1,
     .most = 1,
@@ -119,7 +120,7 @@ int cmd_protect(int argc, char **argv)
     o.spec = argv[first];
     if (!domain_kind(o.spec)) {
         fprintf(stderr, "replicator protect: \"%.80s\" is no kind of guest that this build knows: "
-                        "write sim:NAME\n", o.spec);
+                        "write a Xen domain's name, or sim:NAME\n", o.spec);
         return EXIT_UNIMPLEMENTED;
     }
     if (run_dir_open(&o.run, c.run_dir, &e) < 0)

@@ -7,7 +7,7 @@
 
 const struct domain_ops *domain_kind(const char *spec)
 {
-    static const struct domain_ops *const kinds[] = { &domain_sim };
+    static const struct domain_ops *const kinds[] = { &domain_sim, &domain_xen };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         size_t n = strlen(kinds[i]->kind);
@@ -15,5 +15,5 @@ const struct domain_ops *domain_kind(const char *spec)
         if (strncmp(spec, kinds[i]->kind, n) == 0 && spec[n] == ':')
             return kinds[i];
     }
-    return NULL;
+    return strchr(spec, ':') ? NULL : &domain_xen;
 }

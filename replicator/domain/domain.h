@@ -68,7 +68,7 @@ struct domain {
     bool is_plugged;       /* the netbuf is a netbuf_plug: the kernel holds the output, not we */
 };
 
-/* The kind of a spec, by its prefix; NULL when there is none such. */
+/* The kind of a spec, by its prefix; one without is a Xen domain's name, number or UUID. NULL: none. */
 const struct domain_ops *domain_kind(const char *spec);
 
 #endif

@@ -4,6 +4,6 @@
 
 #include "replicator/domain/domain.h"
 
-extern const struct domain_ops domain_sim;
+extern const struct domain_ops domain_sim, domain_xen;
 
 #endif
