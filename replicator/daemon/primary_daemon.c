@@ -356,8 +356,10 @@ static void close_all(struct primary_daemon *d)
 
 static int exit_code_of(int rc)
 {
-    return rc == -EINVAL || rc == -ERANGE ? EXIT_USAGE : rc == -EACCES || rc == -EPERM ? EXIT_PERMISSION
-                                                                                     : EXIT_FAILED;
+    return rc == -EINVAL || rc == -ERANGE    ? EXIT_USAGE
+           : rc == -EACCES || rc == -EPERM   ? EXIT_PERMISSION
+           : rc == -ENODEV || rc == -ENOPROTOOPT ? EXIT_NOT_INSTALLED
+                                             : EXIT_FAILED;
 }
 
 int primary_daemon_run(const struct primary_options *o)

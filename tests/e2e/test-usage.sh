@@ -22,7 +22,8 @@ refused 2 'a quarter of --timeout' protect sim:web1 --to tcp:127.0.0.1:1 --timeo
 refused 2 'the only one is no-netbuf' protect sim:web1 --to tcp:127.0.0.1:1 --unsafe everything
 refused 2 'want auto, delta, xor-rle or none' protect sim:web1 --to tcp:127.0.0.1:1 --compression zip
 refused 2 'want auto, on or off' protect sim:web1 --to tcp:127.0.0.1:1 --lz4 maybe
-refused 3 'sim:NAME' protect web1 --to tcp:127.0.0.1:1
+refused 3 'sim:NAME' protect kvm:web1 --to tcp:127.0.0.1:1
+refused 5 'does not run Xen' protect web1 --to tcp:127.0.0.1:1
 refused 2 'one argument too many' protect sim:web1 sim:web2 --to tcp:127.0.0.1:1
 refused 2 'either --listen ADDRESS or --stdio' receive
 refused 2 'manual, exec:' receive --listen tcp:127.0.0.1:0 --arbiter dice
