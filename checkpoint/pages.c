@@ -326,7 +326,8 @@ int pages_put_plain(struct sink *out, const struct pages_source *from, struct pa
 static _Thread_local uint8_t *unpacked;
 
 /* Replaces the packed index and payloads in *body. The counts are from outside. */
-static int unpack(struct view *body, uint32_t index_bytes, uint32_t payload_bytes, struct err *e)
+static int unpack(struct view *body, uint32_t index_bytes, uint32_t payload_bytes, uint8_t *room,
+                  struct err *e)
 {
     size_t bytes;
 
@@ -336,15 +337,16 @@ static int unpack(struct view *body, uint32_t index_bytes, uint32_t payload_byte
     bytes = (size_t)index_bytes + payload_bytes;
     if (body->left >= bytes)
         return err_set(e, EPROTO, "PAGE_DATA_ENCODED: packed, but no shorter");
-    if (!unpacked && !(unpacked = malloc(PAGES_BODY_MAX)))
+    if (!room && !unpacked && !(unpacked = malloc(PAGES_BODY_MAX)))
         return err_set(e, ENOMEM, "no memory to unpack a chunk of pages");
-    if (!lz4_block_unpack(body->at, body->left, unpacked, bytes))
+    room = room ? room : unpacked;
+    if (!lz4_block_unpack(body->at, body->left, room, bytes))
         return err_set(e, EPROTO, "PAGE_DATA_ENCODED: %zu octets do not unpack to %zu", body->left, bytes);
-    *body = (struct view){ unpacked, bytes };
+    *body = (struct view){ room, bytes };
     return 0;
 }
 
-static int open_encoded(struct pages_reader *r, struct view body, struct err *e)
+static int open_encoded(struct pages_reader *r, struct view body, uint8_t *room, struct err *e)
 {
     const uint8_t *fixed, *index;
     uint32_t index_bytes, payload_bytes;
@@ -361,7 +363,7 @@ static int open_encoded(struct pages_reader *r, struct view body, struct err *e)
     payload_bytes = load_u32(fixed + 20);
     if (r->count == 0 || r->count > PAGES_CHUNK_MAX)
         return err_set(e, EPROTO, "PAGE_DATA_ENCODED of %" PRIu32 " pages", r->count);
-    if (r->is_packed && (rc = unpack(&body, index_bytes, payload_bytes, e)) < 0)
+    if (r->is_packed && (rc = unpack(&body, index_bytes, payload_bytes, room, e)) < 0)
         return rc;
     if (index_bytes < r->count * ENTRY_INDEX_LEAST || index_bytes > r->count * ENTRY_INDEX_MAX ||
         view_take(&body, index_bytes, &index) < 0)
@@ -401,12 +403,18 @@ static int open_plain(struct pages_reader *r, struct view body, struct err *e)
 
 int pages_open(struct pages_reader *r, const struct record *from, uint64_t pages_limit, struct err *e)
 {
+    return pages_open_in(r, from, pages_limit, NULL, e);
+}
+
+int pages_open_in(struct pages_reader *r, const struct record *from, uint64_t pages_limit, uint8_t *room,
+                  struct err *e)
+{
     struct view body = { from->body, from->bytes };
     int rc;
 
     *r = (struct pages_reader){ .pages_limit = pages_limit };
     if (from->type == RECORD_PAGE_DATA_ENCODED)
-        rc = open_encoded(r, body, e);
+        rc = open_encoded(r, body, room, e);
     else if (from->type == RECORD_PAGE_DATA)
         rc = open_plain(r, body, e);
     else

@@ -129,6 +129,10 @@ struct pages_reader {
 MUST_CHECK int pages_open(struct pages_reader *r, const struct record *from, uint64_t pages_limit,
                           struct err *e);
 
+/* The same, with PAGES_BODY_MAX octets of the caller's for what is unpacked: entries point there. */
+MUST_CHECK int pages_open_in(struct pages_reader *r, const struct record *from, uint64_t pages_limit,
+                             uint8_t *room, struct err *e);
+
 /* The next entry: 1; after the last one 0, then also checks that nothing is left over; -EPROTO. */
 MUST_CHECK int pages_next(struct pages_reader *r, struct pages_entry *ret, struct err *e);
 

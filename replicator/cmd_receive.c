@@ -12,6 +12,7 @@
 #include "replicator/daemon/announcing.h"
 #include "replicator/commands.h"
 #include "replicator/fence/fence.h"
+#include "replicator/apply/decoders.h"
 #include "replicator/options.h"
 #include "replicator/daemon/reception.h"
 
@@ -19,7 +20,7 @@
 
 struct chosen {
     const char *listen, *arbiter, *run_dir;
-    uint64_t stage_bytes, max_replicas;
+    uint64_t stage_bytes, max_replicas, decoders;
     struct option_list announce;
     bool stdio, json;
 };
@@ -32,6 +33,8 @@ static const struct option_row rows[] = {
       option_text, OPTION(arbiter), { 0, 0 } },
     { "stage", "SIZE", "of one epoch at most (the guest's and an eighth)", option_size, OPTION(stage_bytes),
       { 4u << 20, UINT64_C(32) << 40 } },
+    { "decoders", "N", "threads of a replica that verify pages, 0: none but\nthe main one (all processors but one, at most 4)",
+      option_count, OPTION(decoders), { 0, DECODERS_CHUNKS } },
     { "max-replicas", "N", "held at once by this listener (64)", option_count, OPTION(max_replicas),
       { 1, ACCEPTOR_REPLICAS_MAX } },
     { "announce", "WHAT", "also, when a guest starts here (repeatable):\nDOMAIN:INTERFACE=MAC or =MAC=IP,IP…",
@@ -74,7 +77,8 @@ static int receive_stdio(const struct backup_options *o)
 
 int cmd_receive(int argc, char **argv)
 {
-    struct chosen c = { .arbiter = "manual", .max_replicas = 64 };
+    struct chosen c = { .arbiter = "manual", .max_replicas = 64,
+                        .decoders = workers_sensible(DECODERS_SENSIBLE_MAX) };
     struct acceptor_options o = { .json = false };
     struct fence *probe;
     struct err e;
@@ -95,6 +99,7 @@ int cmd_receive(int argc, char **argv)
     probe->ops->close(probe);
     o.backup.arbiter = c.arbiter;
     o.backup.stage_bytes = c.stage_bytes;
+    o.backup.decoders = (unsigned)c.decoders;
     o.backup.announce = c.announce;
     o.listen = c.listen;
     o.max_replicas = c.max_replicas;

@@ -25,38 +25,44 @@ static uint8_t *reserve(size_t bytes)
     return at;
 }
 
-int stage_open(struct stage *s, struct replica *r, size_t limit, struct err *e)
+int stage_open(struct stage *s, struct replica *r, size_t limit, unsigned decoders, struct err *e)
 {
     int rc;
 
     *s = (struct stage){ .replica = r, .limit = limit };
-    rc = dirty_open(&s->seen, r->ops->pages(r), e);
-    if (rc < 0)
+    if ((rc = dirty_open(&s->seen, r->ops->pages(r), e)) < 0 ||
+        (rc = decoders_open(&s->decoders, decoders, e)) < 0) {
+        stage_close(s);
         return rc;
+    }
     s->records = reserve(limit);
     s->state = reserve(GUEST_STATE_MAX);
-    s->scratch = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
-    if (!s->records || !s->state || !s->scratch) {
+    s->room = malloc(PAGES_BODY_MAX);
+    if (!s->records || !s->state || !s->room) {
         stage_close(s);
         return err_set(e, ENOMEM, "no room to stage %zu MiB; lower --stage", limit >> 20);
     }
+    memset(s->room, 0xff, PAGES_BODY_MAX); /* there for good */
     return 0;
 }
 
 void stage_close(struct stage *s)
 {
+    decoders_close(&s->decoders); /* first: its threads read what is freed here */
     dirty_close(&s->seen);
     if (s->records)
         munmap(s->records, s->limit);
     if (s->state)
         munmap(s->state, GUEST_STATE_MAX);
-    free(s->scratch);
-    s->records = s->state = s->scratch = NULL;
+    free(s->room);
+    s->records = s->state = s->room = NULL;
     s->epoch = 0;
 }
 
 static void empty(struct stage *s)
 {
+    while (decoders_oldest(&s->decoders, true))
+        decoders_end(&s->decoders);
     s->records_bytes = s->state_bytes = 0;
     s->chunks = s->batches = s->state_records = 0;
     s->pages = 0;
@@ -81,61 +87,73 @@ void stage_void(struct stage *s)
 
 /* ---- verifying ------------------------------------------------------------------------------------- */
 
-struct chunk_check {
-    struct digest contents;
-    bool has_delta;
-};
-
-/* Makes the entry's page in the scratch page (or finds it in the payload) and adds it to the digest. */
-static int check_content(struct stage *s, const struct pages_entry *p, struct chunk_check *check,
-                         struct err *e)
+/* What the order of pages decides, and the replica's memory of this one. */
+static int take_entry(struct stage *s, const struct pages_entry *p, uint8_t **ret_base, struct err *e)
 {
-    uint8_t *base = s->replica->ops->page(s->replica, p->pfn, e); /* populates: P4 */
-    const uint8_t *content = s->scratch;
-
-    if (!base)
-        return err_wrap(e, "page %#" PRIx64, p->pfn);
-    if (p->codec->needs_prior) {
-        if ((s->flags & EPOCH_SEED) || dirty_has(&s->seen, p->pfn))
+    if (p->has_content) {
+        *ret_base = s->replica->ops->page(s->replica, p->pfn, e); /* populates: P4 */
+        if (!*ret_base)
+            return err_wrap(e, "page %#" PRIx64, p->pfn);
+        if (p->codec->needs_prior && ((s->flags & EPOCH_SEED) || dirty_has(&s->seen, p->pfn)))
             return err_set(e, EPROTO, "page %#" PRIx64 ": a delta without a committed base", p->pfn);
-        check->has_delta = true;
-        memcpy(s->scratch, base, PAGE_BYTES);
     }
-    if (p->codec->id == CODEC_RAW)
-        content = p->payload;
-    else if (p->codec->decode(p->payload, p->bytes, s->scratch) < 0)
-        return err_set(e, EPROTO, "page %#" PRIx64 ": %s payload of %zu octets is malformed",
-                       p->pfn, p->codec->name, p->bytes);
-    digest_add(&check->contents, content, PAGE_BYTES);
+    dirty_set(&s->seen, p->pfn);
+    s->pages++;
     return 0;
 }
 
-static int check_chunk(struct stage *s, const struct record *rec, struct err *e)
+/* Results of chunks in order, up to the first that is not there yet (`wait`: all of them). A seed's are
+ * applied: there is nothing yet that they could spoil. */
+static int collect(struct stage *s, bool wait, struct err *e)
 {
-    struct chunk_check check = { .has_delta = false };
+    struct decoders_chunk *c;
+
+    while ((c = decoders_oldest(&s->decoders, wait)) != NULL) {
+        if (c->rc < 0) {
+            *e = c->e;
+            return c->rc;
+        }
+        for (size_t i = 0; i < c->n && (s->flags & EPOCH_SEED); i++)
+            must(c->entries[i].codec->decode(c->entries[i].payload, c->entries[i].bytes, c->bases[i]) == 0);
+        decoders_end(&s->decoders);
+    }
+    return 0;
+}
+
+static int next_chunk(struct stage *s, struct decoders_chunk **ret, struct err *e)
+{
+    int rc = 0;
+
+    if (!decoders_next(&s->decoders)) {
+        (void)decoders_oldest(&s->decoders, true);
+        rc = collect(s, false, e);
+    }
+    *ret = decoders_next(&s->decoders);
+    return rc;
+}
+
+/* Takes an encoded chunk apart and gives it to the decoders. The record stays where it is until then. */
+static int check_chunk(struct stage *s, const struct record *rec, struct decoders_chunk *c, struct err *e)
+{
     struct pages_reader chunk;
     struct pages_entry p;
     int rc;
 
     FAILPOINT(verify);
-    digest_begin(&check.contents);
-    rc = pages_open(&chunk, rec, s->replica->ops->pages(s->replica), e);
-    if (rc < 0)
-        return rc;
-    while ((rc = pages_next(&chunk, &p, e)) == 1) {
-        if (p.has_content && (rc = check_content(s, &p, &check, e)) < 0)
-            return rc;
-        dirty_set(&s->seen, p.pfn);
-        s->pages++;
+    rc = pages_open_in(&chunk, rec, s->replica->ops->pages(s->replica), c->room, e);
+    c->n = 0;
+    while (rc >= 0 && (rc = pages_next(&chunk, &p, e)) == 1) {
+        rc = take_entry(s, &p, &c->bases[c->n], e);
+        if (rc == 0 && p.has_content)
+            c->entries[c->n++] = p;
     }
     if (rc < 0)
         return rc;
-    if (chunk.has_digest && digest_value(&check.contents) != chunk.digest)
-        return err_set(e, check.has_delta ? EILSEQ : EPROTO, "chunk %u: pages differ from what was sent",
-                       s->chunks);
+    c->digest = chunk.digest;
+    c->number = s->chunks++;
     s->batches = chunk.batch > s->batches ? chunk.batch : s->batches;
-    s->chunks++;
-    return 0;
+    decoders_submit(&s->decoders);
+    return collect(s, false, e);
 }
 
 static void apply_chunk(struct stage *s, const struct record *rec)
@@ -144,7 +162,7 @@ static void apply_chunk(struct stage *s, const struct record *rec)
     struct pages_entry p;
     struct err e;
 
-    must(pages_open(&chunk, rec, s->replica->ops->pages(s->replica), &e) == 0);
+    must(pages_open_in(&chunk, rec, s->replica->ops->pages(s->replica), s->room, &e) == 0);
     while (pages_next(&chunk, &p, &e) == 1) {
         uint8_t *page;
 
@@ -154,6 +172,26 @@ static void apply_chunk(struct stage *s, const struct record *rec)
         must(page != NULL);
         must(p.codec->decode(p.payload, p.bytes, page) == 0);
     }
+}
+
+/* PAGE_DATA proves nothing and may have more entries than a chunk: it is read here, in its turn. */
+static int check_plain(struct stage *s, const struct record *rec, struct err *e)
+{
+    struct pages_reader chunk;
+    struct pages_entry p;
+    uint8_t *base;
+    int rc = collect(s, true, e);
+
+    if (rc == 0)
+        rc = pages_open(&chunk, rec, s->replica->ops->pages(s->replica), e);
+    while (rc >= 0 && (rc = pages_next(&chunk, &p, e)) == 1)
+        rc = take_entry(s, &p, &base, e);
+    if (rc < 0)
+        return rc;
+    s->chunks++;
+    if (s->flags & EPOCH_SEED)
+        apply_chunk(s, rec);
+    return 0;
 }
 
 /* The record as it came, framing and padding included. */
@@ -171,22 +209,47 @@ static int keep(uint8_t *store, size_t *used, size_t limit, struct view record, 
     return 0;
 }
 
-static int stage_pages(struct stage *s, const struct record *rec, struct err *e)
+/* The chunk's octets where they may stay: with the epoch's, or, of a seed, beside what is made of them. */
+static int stay(struct stage *s, const struct record *rec, uint8_t *copy, struct record *ret, struct err *e)
 {
+    struct view record = whole(rec);
+    uint8_t *at = s->records + s->records_bytes;
     int rc;
 
-    FAILPOINT(recv_page);
-    rc = check_chunk(s, rec, e);
-    if (rc < 0)
-        return rc;
+    *ret = *rec;
     if (s->flags & EPOCH_SEED) {
-        apply_chunk(s, rec);
-        return 0;
+        memcpy(at = copy, record.at, record.left); /* its length was bounded with its body */
+    } else {
+        rc = keep(s->records, &s->records_bytes, s->limit, record, e);
+        if (rc < 0)
+            return rc;
     }
-    rc = keep(s->records, &s->records_bytes, s->limit, whole(rec), e);
+    ret->body = at + RECORD_HEADER_BYTES;
     if (s->records_bytes > s->high_water)
         s->high_water = s->records_bytes;
-    return rc;
+    return 0;
+}
+
+static int stage_plain(struct stage *s, const struct record *rec, struct err *e)
+{
+    struct record there = *rec;
+    int rc = check_plain(s, rec, e);
+
+    return rc < 0 || (s->flags & EPOCH_SEED) ? rc : stay(s, rec, NULL, &there, e);
+}
+
+static int stage_encoded(struct stage *s, const struct record *rec, struct err *e)
+{
+    struct decoders_chunk *c;
+    struct record there;
+    int rc;
+
+    if (rec->bytes > PAGES_BODY_MAX)
+        return err_set(e, EPROTO, "PAGE_DATA_ENCODED of %u octets: %u are possible", rec->bytes,
+                       PAGES_BODY_MAX);
+    if ((rc = next_chunk(s, &c, e)) < 0 || (rc = stay(s, rec, c->copy, &there, e)) < 0)
+        return rc;
+    return check_chunk(s, &there, c, e);
 }
 
 int stage_record(struct stage *s, const struct record *rec, struct err *e)
@@ -198,7 +261,8 @@ int stage_record(struct stage *s, const struct record *rec, struct err *e)
     if (s->is_sealed)
         return err_set(e, EPROTO, "%s between EPOCH_END and CHECKPOINT", record_name(rec->type));
     if (rec->type == RECORD_PAGE_DATA || rec->type == RECORD_PAGE_DATA_ENCODED) {
-        rc = stage_pages(s, rec, e);
+        FAILPOINT(recv_page);
+        rc = rec->type == RECORD_PAGE_DATA ? stage_plain(s, rec, e) : stage_encoded(s, rec, e);
     } else {
         rc = keep(s->state, &s->state_bytes, GUEST_STATE_MAX, whole(rec), e);
         s->state_records++;
@@ -216,6 +280,8 @@ int stage_seal(struct stage *s, const struct epoch_end *m, struct err *e)
     if (s->epoch == 0)
         return 0;
     FAILPOINT(stage_full);
+    if ((rc = collect(s, true, e)) < 0)
+        return rc == -EILSEQ ? rc : err_wrap(e, "epoch %" PRIu64, s->epoch);
     if (s->is_sealed || m->epoch != s->epoch || m->flags != s->flags)
         return err_set(e, EPROTO, "epoch %" PRIu64 ": ended as %" PRIu64, s->epoch, m->epoch);
     if (m->pages != s->pages || m->chunks != s->chunks || m->state_records != s->state_records)
@@ -237,7 +303,7 @@ int stage_seal(struct stage *s, const struct epoch_end *m, struct err *e)
 
 void stage_commit(struct stage *s)
 {
-    must(s->is_sealed);
+    must(s->is_sealed && decoders_are_idle(&s->decoders));
     FAILPOINT(before_commit);
     s->replica->ops->commit_state(s->replica, s->state, s->state_bytes);
     s->apply_at = 0;

@@ -1,6 +1,9 @@
 /* stage — an epoch that is arriving: kept as it came, verified as it comes, applied only when whole.
  * The replica's memory is not touched before the commit (except by a seed, before which there is
- * nothing to protect). Memory is bounded by `limit`; what does not fit is refused, never half taken. */
+ * nothing to protect). Memory is bounded by `limit`; what does not fit is refused, never half taken.
+ * With decoders a chunk's contents are verified while later ones arrive: what is wrong with it is then said
+ * of a later record, of EPOCH_END at the latest. All calls, and all calls of the replica, are of one
+ * thread. */
 #ifndef REPLICATOR_APPLY_STAGE_H
 #define REPLICATOR_APPLY_STAGE_H
 
@@ -13,6 +16,7 @@
 #include "checkpoint/dirty.h"
 #include "checkpoint/record.h"
 #include "checkpoint/replica.h"
+#include "replicator/apply/decoders.h"
 
 struct stage {
     struct replica *replica;   /* not owned */
@@ -25,13 +29,16 @@ struct stage {
     uint64_t pages;
     struct digest digest;
     bool is_sealed;            /* EPOCH_END came and everything agrees */
-    uint8_t *scratch;          /* one page */
+    struct decoders decoders;
+    uint8_t *room;             /* for unpacking what is applied: reserved, because that can't fail */
     /* the committed epoch while it is being applied */
     size_t apply_at, apply_bytes;
 };
 
-/* limit: octets of page chunks that one epoch may have (virtual; touched only as needed). */
-MUST_CHECK int stage_open(struct stage *s, struct replica *r, size_t limit, struct err *e);
+/* limit: octets of page chunks that one epoch may have (virtual; touched only as needed). decoders:
+ * threads, see decoders_open(). */
+MUST_CHECK int stage_open(struct stage *s, struct replica *r, size_t limit, unsigned decoders,
+                          struct err *e);
 void stage_close(struct stage *s); /* any state, twice */
 
 void stage_begin(struct stage *s, uint64_t epoch, uint32_t flags);
@@ -41,7 +48,8 @@ void stage_void(struct stage *s); /* what is staged is gone; records are ignored
  * -EPROTO: a rule is broken; -ENOSPC: more than the limit; another -errno: the replica can't. */
 MUST_CHECK int stage_record(struct stage *s, const struct record *rec, struct err *e);
 
-/* Takes EPOCH_END: 0 when counts and digest agree and the state could be committed, else -EPROTO. */
+/* Takes EPOCH_END: 0 when everything is verified, counts and digest agree and the state could be committed;
+ * -EILSEQ as above, else -EPROTO. */
 MUST_CHECK int stage_seal(struct stage *s, const struct epoch_end *m, struct err *e);
 
 /* Makes the sealed epoch the committed one: its state is taken, its pages are now to be applied.

@@ -232,7 +232,8 @@ static int open_sockets(struct backup_daemon *d, struct err *e)
 
 static int open_all(struct backup_daemon *d, struct backup_world *world, struct err *e)
 {
-    struct backup_parts parts = { .world = world, .stage_bytes = d->options->stage_bytes };
+    struct backup_parts parts = { .world = world, .stage_bytes = d->options->stage_bytes,
+                                  .decoders = d->options->decoders };
     int rc;
 
     *world = backup_world;

@@ -14,6 +14,7 @@ struct backup_options {
     const char *arbiter;
     struct run_dir run;
     uint64_t stage_bytes; /* 0: by the guest's size */
+    unsigned decoders;    /* threads of a replica */
     struct option_list announce; /* "DOMAIN:INTERFACE=MAC…": besides what a guest says of itself */
 };
 

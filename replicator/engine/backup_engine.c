@@ -164,10 +164,10 @@ static int take_preamble(struct backup_engine *b, const struct record *rec, stru
     return 0;
 }
 
-static int take_epoch_record(struct backup_engine *b, const struct record *rec, struct err *e)
+/* What the stage said of a record: a delta without its base is asked for as whole pages. */
+static int after_staging(struct backup_engine *b, int rc, const struct err *e)
 {
     struct backup_event ev = { .type = BE_MISMATCH };
-    int rc = stage_record(&b->stage, rec, e);
 
     if (rc != -EILSEQ)
         return rc;
@@ -209,7 +209,7 @@ static int take_libxc(struct backup_engine *b, const struct record *rec, struct 
                    : take_preamble(b, rec, e);
     if (rec->type == RECORD_STATIC_DATA_END)
         return err_set(e, EPROTO, "a second STATIC_DATA_END");
-    return take_epoch_record(b, rec, e);
+    return after_staging(b, stage_record(&b->stage, rec, e), e);
 }
 
 static int take_message(struct backup_engine *b, const struct record *rec, struct err *e)
@@ -233,9 +233,9 @@ static int take_message(struct backup_engine *b, const struct record *rec, struc
         break;
     case (uint32_t)RECORD_EPOCH_END:
         rc = epoch_end_get(rec, &m.end, e);
-        return rc < 0 ? rc : stage_seal(&b->stage, &m.end, e);
+        return rc < 0 ? rc : after_staging(b, stage_seal(&b->stage, &m.end, e), e);
     case (uint32_t)RECORD_PAGE_DATA_ENCODED:
-        return take_epoch_record(b, rec, e);
+        return after_staging(b, stage_record(&b->stage, rec, e), e);
     case (uint32_t)RECORD_HEARTBEAT:
         rc = heartbeat_get(rec, &m.heartbeat, e);
         ev.type = BE_HEARTBEAT;

@@ -27,6 +27,7 @@ struct backup_parts {
     struct fence *fence; /* not owned */
     const struct backup_world *world;
     size_t stage_bytes;  /* limit of one epoch's chunks; 0: the guest's memory and an eighth */
+    unsigned decoders;   /* threads; 0: the caller's own */
 };
 
 struct backup_status {

@@ -29,7 +29,7 @@ int backup_make_replica(struct backup_engine *b, const struct hello *h, struct e
         return rc;
     if (limit == 0) /* every page raw, its index, and the chunks' heads */
         limit = h->pages * (PAGE_BYTES + PAGE_BYTES / 8) + 2 * PAGES_BODY_MAX;
-    rc = stage_open(&b->stage, b->replica, limit, e);
+    rc = stage_open(&b->stage, b->replica, limit, b->parts.decoders, e);
     if (rc < 0) {
         backup_drop_replica(b);
         return rc;

@@ -73,7 +73,7 @@ static void hand_over(struct world *w, struct connection *c)
     }
     if (w->backup_over) { /* that replica has ended: its process makes room for another's */
         struct backup_parts parts = { &w->fence[BACKUP], world_for_backup(),
-                                      w->config.stage_bytes };
+                                      w->config.stage_bytes, 0 };
 
         backup_engine_close(w->backup);
         must(backup_engine_open(&w->backup, &parts, &e) == 0);

@@ -286,7 +286,7 @@ void world_start_primary(struct world *w)
 
 void world_start_backup(struct world *w)
 {
-    struct backup_parts parts = { &w->fence[BACKUP], world_for_backup(), w->config.stage_bytes };
+    struct backup_parts parts = { &w->fence[BACKUP], world_for_backup(), w->config.stage_bytes, 0 };
     struct err e;
 
     start_node(w, BACKUP);

@@ -75,13 +75,23 @@ static inline int model_activate(struct replica *r UNUSED, struct guest **ret UN
     return err_set(e, ENOTSUP, "a model");
 }
 
+static inline int model_event_fd(const struct replica *r UNUSED)
+{
+    return -1;
+}
+
+static inline int model_health(struct replica *r UNUSED, struct err *e UNUSED)
+{
+    return 0;
+}
+
 static inline void model_close(struct replica *r UNUSED)
 {
 }
 
 static const struct replica_ops model_ops = {
     "model", model_pages, model_page, model_preamble, model_check_state, model_commit_state,
-    model_activate, model_close,
+    model_activate, model_event_fd, model_health, model_close,
 };
 
 /* ---- a primary that encodes into a buffer ---------------------------------------------------- */
@@ -103,6 +113,7 @@ struct bench {
 };
 
 static struct bench *b; /* of the running test */
+static unsigned decoder_threads;
 
 static inline int set_up(void **state UNUSED)
 {
@@ -115,7 +126,7 @@ static inline int set_up(void **state UNUSED)
     b->held = calloc(PAGES, PAGE_BYTES);
     b->octets = malloc(EPOCH_ROOM);
     rng_seed(&b->r, 1);
-    return b->octets && stage_open(&b->stage, &b->model.base, LIMIT, &e) == 0 &&
+    return b->octets && stage_open(&b->stage, &b->model.base, LIMIT, decoder_threads, &e) == 0 &&
                    pagecache_open(&b->cache, 1 << 20, &e) == 0
                ? 0
                : -1;
