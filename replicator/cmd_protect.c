@@ -103,9 +103,9 @@ int cmd_protect(int argc, char **argv)
         .interval_ns = INTERVAL_NS_DEFAULT,
         .heartbeat_ns = HEARTBEAT_UNSET,
         .timeout_ns = TIMEOUT_NS_DEFAULT,
-        .buffer_pages = 4096,
-        .cache_bytes = UINT64_C(64) << 20,
-        .netbuf_bytes = UINT64_C(16) << 20,
+        .buffer_pages = PRIMARY_BUFFER_PAGES,
+        .cache_bytes = PRIMARY_CACHE_BYTES,
+        .netbuf_bytes = PRIMARY_NETBUF_BYTES,
         .encoders = workers_sensible(ENCODERS_SENSIBLE_MAX),
     };
     struct primary_options o = { 0 };

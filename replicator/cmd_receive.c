@@ -19,7 +19,7 @@
 #define OPTION(field) offsetof(struct chosen, field)
 
 struct chosen {
-    const char *listen, *arbiter, *run_dir;
+    const char *listen, *arbiter, *onward, *run_dir;
     uint64_t stage_bytes, max_replicas, decoders;
     struct option_list announce;
     bool stdio, json;
@@ -37,6 +37,8 @@ static const struct option_row rows[] = {
       option_count, OPTION(decoders), { 0, DECODERS_CHUNKS } },
     { "max-replicas", "N", "held at once by this listener (64)", option_count, OPTION(max_replicas),
       { 1, ACCEPTOR_REPLICAS_MAX } },
+    { "onward", "ADDRESS", "protect a guest that was activated here in turn,\nwith the backup that listens there", option_text,
+      OPTION(onward), { 0, 0 } },
     { "announce", "WHAT", "also, when a guest starts here (repeatable):\nDOMAIN:INTERFACE=MAC or =MAC=IP,IP…",
       option_texts, OPTION(announce), { 0, 0 } },
     { "run-dir", "DIR", "sockets and locks (/run/replicator)", option_text, OPTION(run_dir), { 0, 0 } },
@@ -98,6 +100,7 @@ int cmd_receive(int argc, char **argv)
         return options_refuse(&usage, "%s", e.text);
     probe->ops->close(probe);
     o.backup.arbiter = c.arbiter;
+    o.backup.onward = c.onward;
     o.backup.stage_bytes = c.stage_bytes;
     o.backup.decoders = (unsigned)c.decoders;
     o.backup.announce = c.announce;

@@ -14,6 +14,7 @@
 #include "replicator/commands.h"
 #include "replicator/engine/backup_engine.h"
 #include "replicator/daemon/greeting.h"
+#include "replicator/daemon/onward.h"
 #include "replicator/stats/status_json.h"
 #include "replicator/control/told.h"
 #include "replicator/domain/domain.h"
@@ -27,7 +28,7 @@
 struct backup_daemon {
     const struct backup_options *options;
     char name[GUEST_NAME_MAX + 1];
-    uint64_t timeout_ns;           /* of the newest session */
+    struct timing timing;          /* of the newest session */
     struct fence *fence;
     struct backup_engine *engine;
     struct domain *domain;         /* once there is a replica; its guest is the engine's */
@@ -36,8 +37,9 @@ struct backup_daemon {
     struct loop loop;
     struct told told;
     int lock_fd, report_fd;
-    bool was_ready, was_active, guest_ended;
+    bool was_ready, was_active, guest_ended, went_onward;
     uint64_t ended_at_ns;
+    struct onward onward;
     unsigned signals;
 };
 
@@ -148,7 +150,7 @@ static json_t *settle_activation(struct backup_daemon *d, const struct control_r
         return control_refusal(EXIT_REFUSED_NO_CHECKPOINT, "no complete checkpoint is held that may run");
     if (s.refusal != REFUSED_FENCING)
         return NULL;
-    if (r->fenced_by[0] && clock_now_ns() < since_ns + d->timeout_ns + SILENCE_SLACK_NS) {
+    if (r->fenced_by[0] && clock_now_ns() < since_ns + d->timing.timeout_ns + SILENCE_SLACK_NS) {
         backup_engine_activate(d->engine, true);
         return NULL;
     }
@@ -282,7 +284,7 @@ static void take_signals(struct backup_daemon *d)
 
 static void adopt(struct backup_daemon *d, struct link *link, const struct hello *h)
 {
-    d->timeout_ns = h->timeout_ns;
+    d->timing = (struct timing){ h->interval_ns, h->heartbeat_ns, h->timeout_ns };
     backup_engine_adopt(d->engine, link, h);
 }
 
@@ -329,6 +331,8 @@ static uint64_t wake_at(const struct backup_daemon *d, bool is_busy)
 
     if (control_has_pending(d->told.control) && until > now + ASK_AGAIN_NS)
         until = now + ASK_AGAIN_NS;
+    if (d->options->onward && d->was_active && until > d->onward.due_ns)
+        until = d->onward.due_ns;
     if (until > announcing_deadline(&d->announcing))
         until = announcing_deadline(&d->announcing);
     if (d->ended_at_ns != 0 && until > d->ended_at_ns + LAST_WORDS_NS_MAX)
@@ -362,10 +366,40 @@ static void turn(struct backup_daemon *d, bool is_busy)
     control_serve(d->told.control, &d->loop, clock_now_ns());
 }
 
+/* ---- onward ------------------------------------------------------------------------------------------ */
+
+/* The guest is a primary's now: from here on that answers for it. */
+static void guest_taken(void *context)
+{
+    struct backup_daemon *d = context;
+
+    d->went_onward = true;
+    (void)backup_engine_let_go(d->engine);
+    d->domain = NULL;
+    control_settle_all(d->told.control, &d->loop, clock_now_ns());
+    control_close(d->told.control);
+    d->told.control = NULL;
+    adoption_close(&d->adoption);
+    loop_close(&d->loop);
+}
+
+/* True when the guest's protection here has come to its end. */
+static bool go_onward(struct backup_daemon *d)
+{
+    const struct primary_adoption guest = { .domain = d->domain, .announcing = d->announcing,
+                                            .taken = guest_taken, .context = d };
+
+    if (!d->options->onward || !d->was_active || control_has_pending(d->told.control))
+        return false;
+    return onward_try(&d->onward, d->options, &d->timing, &guest, &d->told, clock_now_ns());
+}
+
 static const char *end_words(const struct backup_daemon *d)
 {
     struct backup_status s = status_of(d);
 
+    if (d->went_onward)
+        return "the guest, which ran here, or its protection has ended";
     if (d->guest_ended)
         return "the guest, which ran here, has ended";
     if (s.state == B_ENDED && d->was_active)
@@ -379,9 +413,11 @@ static void finish(struct backup_daemon *d)
 {
     char text[256];
 
-    snprintf(text, sizeof(text), "event=ended domain=%s role=backup reason=\"%s\"", d->name, end_words(d));
-    told_say(&d->told, LOG_LEVEL_NOTICE, text);
-    control_settle_all(d->told.control, &d->loop, clock_now_ns());
+    if (!d->went_onward) { /* else it was said by the primary that this has become */
+        snprintf(text, sizeof(text), "event=ended domain=%s role=backup reason=\"%s\"", d->name, end_words(d));
+        told_say(&d->told, LOG_LEVEL_NOTICE, text);
+        control_settle_all(d->told.control, &d->loop, clock_now_ns());
+    }
     report(d, "ended", end_words(d));
 }
 
@@ -393,7 +429,7 @@ static void run(struct backup_daemon *d)
     for (;;) {
         is_busy = work(d);
         tell_changes(d);
-        if (is_over(d, is_busy))
+        if (is_over(d, is_busy) || go_onward(d))
             break;
         turn(d, is_busy);
     }

@@ -12,6 +12,7 @@
 
 struct backup_options {
     const char *arbiter;
+    const char *onward;   /* where a guest that was activated here has its next backup; NULL: nowhere */
     struct run_dir run;
     uint64_t stage_bytes; /* 0: by the guest's size */
     unsigned decoders;    /* threads of a replica */

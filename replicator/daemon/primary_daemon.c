@@ -36,6 +36,7 @@ struct primary_daemon {
     int lock_fd;
     char past_path[RUN_PATH_MAX];
     unsigned signals;         /* of those that end us */
+    struct announcing announcing; /* of a guest that was activated in this process */
 };
 
 /* ---- the engine's world ----------------------------------------------------------------------------- */
@@ -167,8 +168,8 @@ static int open_lock(struct primary_daemon *d, struct err *e)
     return rc;
 }
 
-/* The guest and what holds its output; nothing runs yet. */
-static int open_domain(struct primary_daemon *d, struct err *e)
+/* The guest and what holds its output; nothing runs yet, but for a guest that ran here already. */
+static int open_domain(struct primary_daemon *d, struct domain *running, struct err *e)
 {
     const struct primary_options *o = d->options;
     char folder[RUN_PATH_MAX];
@@ -177,7 +178,10 @@ static int open_domain(struct primary_daemon *d, struct err *e)
                                            .unsafe_netbuf = o->unsafe_netbuf };
     int rc = run_dir_netbuf(&o->run, folder, e);
 
-    if (rc < 0 || (rc = domain_kind(o->spec)->open(&d->domain, &wanted, e)) < 0)
+    d->domain = running;
+    if (rc == 0)
+        rc = running ? running->ops->hold(running, &wanted, e) : domain_kind(o->spec)->open(&d->domain, &wanted, e);
+    if (rc < 0)
         return rc;
     d->domain->guest->ops->info(d->domain->guest, &d->about);
     return 0;
@@ -277,6 +281,15 @@ static void watch_plug(struct primary_daemon *d)
     }
 }
 
+static uint64_t wake_at(const struct primary_daemon *d, bool is_busy)
+{
+    uint64_t engine = primary_engine_deadline(d->engine), announcing = announcing_deadline(&d->announcing);
+
+    if (is_busy || primary_engine_is_over(d->engine))
+        return 0;
+    return engine < announcing ? engine : announcing;
+}
+
 static void turn(struct primary_daemon *d)
 {
     bool is_busy = work(d);
@@ -287,13 +300,13 @@ static void turn(struct primary_daemon *d)
     plug = loop_watch(&d->loop, d->domain->is_plugged ? netbuf_plug_fd(d->domain->netbuf) : -1, POLLIN);
     control_watch(d->told.control, &d->loop);
     watch_engine(d);
-    loop_wait(&d->loop,
-              is_busy || primary_engine_is_over(d->engine) ? 0 : primary_engine_deadline(d->engine));
+    loop_wait(&d->loop, wake_at(d, is_busy));
     take_signals(d);
     if (loop_ready(&d->loop, input))
         d->domain->ops->input(d->domain);
     if (loop_ready(&d->loop, plug) || d->degraded_ns != 0)
         watch_plug(d);
+    announcing_turn(&d->announcing, &d->told, d->about.name, clock_now_ns());
     control_serve(d->told.control, &d->loop, clock_now_ns());
 }
 
@@ -329,12 +342,21 @@ static int finish(struct primary_daemon *d)
     return EXIT_OK;
 }
 
+/* All but the guest and what holds its output. */
+static int open_rest(struct primary_daemon *d, struct primary_world *world, struct err *e)
+{
+    int rc = open_engine(d, world, e);
+
+    if (rc < 0 || (rc = loop_open(&d->loop, e)) < 0)
+        return rc;
+    return open_control(d, e);
+}
+
 static int open_all(struct primary_daemon *d, struct primary_world *world, struct err *e)
 {
     int rc;
 
-    if ((rc = open_lock(d, e)) < 0 || (rc = open_domain(d, e)) < 0 || (rc = open_engine(d, world, e)) < 0 ||
-        (rc = loop_open(&d->loop, e)) < 0 || (rc = open_control(d, e)) < 0)
+    if ((rc = open_lock(d, e)) < 0 || (rc = open_domain(d, NULL, e)) < 0 || (rc = open_rest(d, world, e)) < 0)
         return rc;
     if (d->past.given)
         return 0; /* it lies still here, until the backup or a person says whose it is */
@@ -362,6 +384,48 @@ static int exit_code_of(int rc)
                                              : EXIT_FAILED;
 }
 
+/* To the end; the exit code. */
+static int serve(struct primary_daemon *d)
+{
+    int code;
+
+    if (d->options->unsafe_netbuf)
+        log_warning("%s: --unsafe no-netbuf: output is not held, a failover may take words back",
+                    d->about.name);
+    told_object(&d->told, json_pack("{s:i, s:s, s:o}", "schema", 1, "event", "hello", "status",
+                                    control_status(d)), false);
+    while (!primary_engine_is_over(d->engine) && d->signals < 2)
+        turn(d);
+    code = finish(d);
+    control_settle_all(d->told.control, &d->loop, clock_now_ns());
+    return code;
+}
+
+int primary_daemon_adopt(const struct primary_options *o, const struct primary_adoption *a, int *ret_exit,
+                         struct err *e)
+{
+    struct primary_daemon d = { .options = o, .lock_fd = -1, .loop = { .signal_fd = -1 },
+                                .announcing = a->announcing };
+    struct primary_world world;
+    int rc = open_lock(&d, e);
+
+    if (rc == 0) {
+        past_forget(d.past_path); /* of another life: the token of this one was granted here */
+        rc = open_domain(&d, a->domain, e);
+    }
+    if (rc == 0)
+        rc = open_rest(&d, &world, e);
+    if (rc == 0) {
+        a->taken(a->context);
+        d.domain->owns_guest = true;
+        *ret_exit = serve(&d);
+    } else {
+        d.domain = NULL;
+    }
+    close_all(&d);
+    return rc;
+}
+
 int primary_daemon_run(const struct primary_options *o)
 {
     struct primary_daemon d = { .options = o, .lock_fd = -1, .loop = { .signal_fd = -1 } };
@@ -376,15 +440,7 @@ int primary_daemon_run(const struct primary_options *o)
         log_err("%s", e.text);
         rc = exit_code_of(rc);
     } else {
-        if (o->unsafe_netbuf)
-            log_warning("%s: --unsafe no-netbuf: output is not held, a failover may take words back",
-                        d.about.name);
-        told_object(&d.told, json_pack("{s:i, s:s, s:o}", "schema", 1, "event", "hello", "status",
-                                       control_status(&d)), false);
-        while (!primary_engine_is_over(d.engine) && d.signals < 2)
-            turn(&d);
-        rc = finish(&d);
-        control_settle_all(d.told.control, &d.loop, clock_now_ns());
+        rc = serve(&d);
     }
     close_all(&d);
     return rc;

@@ -7,8 +7,14 @@
 #include <stdint.h>
 
 #include "checkpoint/pages_pack.h"
+#include "replicator/daemon/announcing.h"
 #include "replicator/proto/timing.h"
 #include "replicator/control/run_dir.h"
+
+/* Where nothing else was asked for. */
+#define PRIMARY_BUFFER_PAGES 4096u
+#define PRIMARY_CACHE_BYTES  (UINT64_C(64) << 20)
+#define PRIMARY_NETBUF_BYTES (UINT64_C(16) << 20)
 
 struct primary_options {
     const char *spec, *to, *arbiter;
@@ -24,5 +30,19 @@ struct primary_options {
 
 /* Runs until the end and returns an exit code. Says everything on stderr. */
 int primary_daemon_run(const struct primary_options *o);
+
+/* A guest that was activated in this process and runs. */
+struct primary_adoption {
+    struct domain *domain;
+    struct announcing announcing;  /* goes on */
+    void (*taken)(void *context);  /* everything is open: nobody else answers for the guest any more */
+    void *context;
+};
+
+/* The same for such a guest, which is protected under options->spec, its name as that of a new lineage.
+ * -errno: nothing could be done, the guest runs on and is the caller's still, with or without a netbuf
+ * that passes. Else *ret_exit is the exit code after the end of the guest or its protection. */
+MUST_CHECK int primary_daemon_adopt(const struct primary_options *o, const struct primary_adoption *a,
+                                    int *ret_exit, struct err *e);
 
 #endif

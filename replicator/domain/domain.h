@@ -3,6 +3,7 @@
  *
  *   a primary:  domain_name … domain_open (guest and netbuf, nothing runs yet) … close
  *   a backup:   domain_await (a replica for a HELLO) … run (the activated guest) … close
+ *   onward:     … run … hold (it has a netbuf, and is a primary's from now on) … close
  *
  * All calls come from the daemon's one thread. */
 #ifndef REPLICATOR_DOMAIN_H
@@ -39,6 +40,10 @@ struct domain_ops {
     /* The replica's guest, paused: connects its network and lets it run. May be tried again. */
     int (*run)(struct domain *d, struct guest *g, struct err *e);
 
+    /* The guest that runs here shall be protected in turn: gives it a netbuf, which passes, and leaves it
+     * running. Once it has one, nothing. -EOPNOTSUPP when another process can and must do that. */
+    int (*hold)(struct domain *d, const struct domain_options *o, struct err *e);
+
     /* For proofs, while paused: the guest answers for its own memory. -EUCLEAN naming the first bad
      * page, -EOPNOTSUPP when this kind can't. */
     int (*check)(struct domain *d, struct err *e);
@@ -56,7 +61,7 @@ struct domain_ops {
     /* How long frames were held; nothing where the kernel holds them. */
     void (*holds)(const struct domain *d, struct histogram *ret);
 
-    /* The primary's guest first, then what holds its output (P5); a guest given to run is not ours. */
+    /* The guest, if it is the domain's own, first, then what holds its output (P5). */
     void (*close)(struct domain *d);
 };
 
@@ -64,6 +69,7 @@ struct domain_ops {
 struct domain {
     const struct domain_ops *ops;
     struct guest *guest;   /* the primary's own, or the one that runs here; else NULL */
+    bool owns_guest;       /* a guest given to run is the backup engine's, until that lets go of it */
     struct netbuf *netbuf; /* a primary's */
     bool is_plugged;       /* the netbuf is a netbuf_plug: the kernel holds the output, not we */
 };

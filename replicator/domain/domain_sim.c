@@ -15,7 +15,6 @@
 struct domain_sim {
     struct domain domain;
     struct nic nic;
-    bool has_own_guest; /* else the engine's */
 };
 
 static struct domain_sim *sim_of(struct domain *d)
@@ -72,14 +71,12 @@ static int open_plug(struct domain_sim *s, const struct domain_options *o, struc
     return 0;
 }
 
-/* Frames go through the netbuf to the NIC. */
-static int open_network(struct domain_sim *s, const struct domain_options *o, struct err *e)
+/* Frames go through the netbuf to the NIC. While the guest is paused. */
+static int open_netbuf(struct domain_sim *s, const struct domain_options *o, struct err *e)
 {
     struct netbuf_sink sink = { nic_send, &s->nic };
-    int rc = open_nic(s, s->domain.guest, e);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     if (s->nic.is_tap && !o->unsafe_netbuf)
         return open_plug(s, o, e);
     rc = o->unsafe_netbuf ? netbuf_none_open(&s->domain.netbuf, sink, e)
@@ -95,7 +92,7 @@ static void sim_close(struct domain *d)
 {
     struct domain_sim *s = sim_of(d);
 
-    if (s->has_own_guest)
+    if (d->owns_guest)
         d->guest->ops->close(d->guest);
     if (d->netbuf)
         d->netbuf->ops->close(d->netbuf);
@@ -112,9 +109,11 @@ static int sim_open(struct domain **ret, const struct domain_options *o, struct 
         return rc;
     rc = guest_sim_open(&s->domain.guest, o->spec, e);
     if (rc == 0) {
-        s->has_own_guest = true;
-        rc = open_network(s, o, e);
+        s->domain.owns_guest = true;
+        rc = open_nic(s, s->domain.guest, e);
     }
+    if (rc == 0)
+        rc = open_netbuf(s, o, e);
     if (rc < 0)
         sim_close(&s->domain);
     else
@@ -152,6 +151,17 @@ static int sim_run(struct domain *d, struct guest *g, struct err *e)
     if (rc == 0)
         d->guest = g;
     return rc;
+}
+
+static int sim_hold(struct domain *d, const struct domain_options *o, struct err *e)
+{
+    struct err unused;
+    int rc = d->netbuf ? 0 : d->guest->ops->pause(d->guest, e);
+
+    if (rc < 0 || d->netbuf)
+        return rc;
+    rc = open_netbuf(sim_of(d), o, e);
+    return d->guest->ops->resume(d->guest, rc < 0 ? &unused : e) < 0 && rc == 0 ? -EPERM : rc;
 }
 
 static int sim_check(struct domain *d, struct err *e)
@@ -206,6 +216,7 @@ const struct domain_ops domain_sim = {
     .open = sim_open,
     .await = sim_await,
     .run = sim_run,
+    .hold = sim_hold,
     .check = sim_check,
     .input_fd = sim_input_fd,
     .input = sim_input,

@@ -19,7 +19,6 @@
 struct domain_xen {
     struct domain domain;
     struct xen_config config;
-    bool has_own_guest; /* else the engine's */
 };
 
 static struct domain_xen *xen_of(struct domain *d)
@@ -130,7 +129,7 @@ static void xen_close(struct domain *d)
 {
     struct domain_xen *x = xen_of(d);
 
-    if (x->has_own_guest)
+    if (d->owns_guest)
         d->guest->ops->close(d->guest);
     if (d->netbuf)
         d->netbuf->ops->close(d->netbuf);
@@ -157,7 +156,7 @@ static int xen_open(struct domain **ret, const struct domain_options *o, struct 
     if (rc < 0)
         return rc;
     rc = guest_xen_open(which_of(o->spec), &x->domain.guest, e);
-    x->has_own_guest = rc == 0;
+    x->domain.owns_guest = rc == 0;
     if (rc == 0)
         rc = read_config(x, e);
     if (rc == 0)
@@ -201,6 +200,12 @@ static int xen_run(struct domain *d, struct guest *g, struct err *e)
     if (rc == 0)
         d->guest = g;
     return rc;
+}
+
+/* It lives without this process. */
+static int xen_hold(UNUSED struct domain *d, UNUSED const struct domain_options *o, struct err *e)
+{
+    return err_set(e, EOPNOTSUPP, "a Xen domain is protected by a process of its own: replicator protect xen:NAME");
 }
 
 static int xen_check(UNUSED struct domain *d, struct err *e)
@@ -261,6 +266,7 @@ const struct domain_ops domain_xen = {
     .open = xen_open,
     .await = xen_await,
     .run = xen_run,
+    .hold = xen_hold,
     .check = xen_check,
     .input_fd = xen_input_fd,
     .input = xen_input,

@@ -449,6 +449,15 @@ void backup_engine_activate(struct backup_engine *b, bool fenced)
     backup_feed(b, &ev);
 }
 
+struct guest *backup_engine_let_go(struct backup_engine *b)
+{
+    struct guest *g = b->guest;
+
+    must(g && b->proto.state == B_ACTIVE);
+    b->guest = NULL;
+    return g;
+}
+
 void backup_engine_stop(struct backup_engine *b)
 {
     struct backup_event ev = { .type = BE_STOP };

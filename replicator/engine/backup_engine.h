@@ -59,6 +59,9 @@ bool backup_engine_step(struct backup_engine *b);
 uint64_t backup_engine_deadline(const struct backup_engine *b);
 void backup_engine_fds(const struct backup_engine *b, struct engine_fds *ret);
 
+/* The guest that runs here is the caller's from now on; the engine can only be closed then. */
+struct guest *backup_engine_let_go(struct backup_engine *b);
+
 /* fenced: somebody says that the primary is. The outcome is in status (state or refusal). */
 void backup_engine_activate(struct backup_engine *b, bool fenced);
 void backup_engine_stop(struct backup_engine *b);
