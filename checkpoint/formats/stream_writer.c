@@ -323,10 +323,14 @@ int stream_writer_open(struct stream_writer **ret, struct stream_output *out,
     w->wishes = *wishes;
     image_open(&w->late, NULL, (struct image_wishes){ .has_states = true });
     image_open(&w->config, NULL, (struct image_wishes){ .has_states = true });
-    w->pages = malloc((size_t)BATCH_PAGES * PAGE_BYTES);
+    if (w->wishes.pages_at_once == 0 || w->wishes.pages_at_once > BATCH_PAGES)
+        w->wishes.pages_at_once = BATCH_PAGES;
+    if (wishes->is_packed && w->wishes.pages_at_once > PAGES_CHUNK_MAX)
+        w->wishes.pages_at_once = PAGES_CHUNK_MAX;
+    w->pages = malloc(w->wishes.pages_at_once * PAGE_BYTES);
     if (wishes->is_packed) {
         w->chunk = malloc(record_wire_bytes(PAGES_BODY_MAX));
-        rc = pagecache_open(&w->cache, CACHE_BYTES, e);
+        rc = pagecache_open(&w->cache, wishes->cache_bytes ? wishes->cache_bytes : CACHE_BYTES, e);
     }
     if (!w->pages || (wishes->is_packed && !w->chunk))
         rc = err_set(e, ENOMEM, "writer: %m");

@@ -21,6 +21,8 @@ struct writer_wishes {
     bool is_packed;              /* PAGE_DATA_ENCODED, IMAGE_BEGIN, IMAGE_END; version 3 only */
     bool has_extras;             /* FOREIGN_STATE where it is needed */
     struct codec_choice codecs;  /* when packed */
+    size_t pages_at_once;        /* of a batch; 0: what every reader takes */
+    size_t cache_bytes;          /* for the bases of deltas, when packed; 0: 24 MiB */
 };
 
 struct stream_writer;

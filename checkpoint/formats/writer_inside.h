@@ -37,7 +37,7 @@ struct stream_writer {
     uint64_t pfns[BATCH_PAGES];
     uint8_t types[BATCH_PAGES];
     bool is_compared[BATCH_PAGES];
-    uint8_t *pages;             /* BATCH_PAGES × PAGE_BYTES */
+    uint8_t *pages;             /* wishes.pages_at_once × PAGE_BYTES */
     struct pagecache *cache;    /* bases of deltas; packed only */
     uint8_t *chunk;             /* one encoded record; packed only */
     struct image_param params[BATCH_PAGES];

@@ -93,7 +93,6 @@ int writer_pages_flush(struct stream_writer *w, struct err *e)
 
 int writer_page(struct stream_writer *w, const struct stream_page *page, struct err *e)
 {
-    size_t most = w->wishes.is_packed ? PAGES_CHUNK_MAX : BATCH_PAGES;
     int rc = writer_headers(w, e);
 
     if (rc < 0 || (rc = writer_static_end(w, e)) < 0 || (rc = writer_params_flush(w, e)) < 0)
@@ -102,7 +101,7 @@ int writer_page(struct stream_writer *w, const struct stream_page *page, struct 
     if (w->wishes.is_packed && page->pfn >= GUEST_PAGES_MAX)
         return 0;
     /* A second entry of a page goes into the next batch: in one, which is the later is open to taste. */
-    if ((w->n == most || (w->n > 0 && page->pfn == w->pfns[w->n - 1]) ||
+    if ((w->n == w->wishes.pages_at_once || (w->n > 0 && page->pfn == w->pfns[w->n - 1]) ||
          (w->wishes.is_packed && w->n > 0 && page->pfn < w->pfns[w->n - 1])) &&
         (rc = writer_pages_flush(w, e)) < 0)
         return rc;

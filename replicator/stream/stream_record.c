@@ -156,12 +156,14 @@ static int record(const struct chosen *c, int fd, uint64_t *ret_octets, struct e
 static int report(const struct chosen *c, const struct stream_target *t, int rc, uint64_t octets,
                   const struct err *e)
 {
-    const char *kept = rc == 0 ? t->path : t->temporary;
+    const char *kept = rc == 0 ? t->path : octets > 0 ? t->temporary : NULL;
 
     if (rc < 0)
-        fprintf(stderr, "replicator %s: %s\nwhat came before is in %s\n", usage.command, e->text, kept);
+        fprintf(stderr, "replicator %s: %s\n", usage.command, e->text);
+    if (rc < 0 && kept)
+        fprintf(stderr, "what came before is in %s\n", kept);
     if (c->json) {
-        json_t *object = json_pack("{s:s, s:s, s:I}", "status", rc < 0 ? "failed" : "ok", "file", kept, "octets",
+        json_t *object = json_pack("{s:s, s:s?, s:I}", "status", rc < 0 ? "failed" : "ok", "file", kept, "octets",
                                    (json_int_t)octets);
 
         (void)json_dumpf(object, stderr, 0);
@@ -191,7 +193,10 @@ int stream_record(int argc, char **argv)
     /* Not synced: a primary that has closed its end gives us a second before it kills us. */
     kept = rc == 0 ? stream_target_keep(&target, usage.command, false) : EXIT_OK;
     rc = report(&c, &target, rc, octets, &e);
-    stream_target_leave(&target);
+    if (octets > 0)
+        stream_target_leave(&target);
+    else
+        stream_target_close(&target); /* nothing came: nothing is kept */
     /* Closing stdio is what tells the primary. */
     (void)close(STDIN_FILENO);
     (void)close(STDOUT_FILENO);

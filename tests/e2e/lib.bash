@@ -59,14 +59,16 @@ exits()
     [ "$got" -eq "$want" ]
 }
 
-# wait_for_event FILE PATTERN: a line that matches (grep -E) comes, or has come, before the deadline
+# wait_for_event FILE PATTERN [N]: N lines that match (grep -E) come, or have come, before the deadline
 wait_for_event()
 {
-    local line fd tail_pid end=$((SECONDS + DEADLINE)) rc=1
+    local line fd tail_pid end=$((SECONDS + DEADLINE)) rc=1 more=${3:-1}
     exec {fd}< <(exec tail -n +1 -s 0.02 -f "$1" 2>/dev/null)
     tail_pid=$!
     while [ $((end - SECONDS)) -gt 0 ] && IFS= read -r -t $((end - SECONDS)) -u "$fd" line; do
-        if [[ $line =~ $2 ]]; then
+        [[ $line =~ $2 ]] || continue
+        more=$((more - 1))
+        if [ $more -eq 0 ]; then
             rc=0
             break
         fi

@@ -57,7 +57,8 @@ static void must_be_same(struct side *a, struct side *b)
 static size_t rewrite(const uint8_t *octets, size_t bytes, int fd, bool is_packed)
 {
     struct writer_wishes how = { .framing = FRAMING_LIBXC, .version = 3, .has_extras = true,
-                                 .is_packed = is_packed, .codecs = { true, true } };
+                                 .is_packed = is_packed, .codecs = { .delta = true, .lz4 = true },
+                                 .pages_at_once = 8, .cache_bytes = 64 * (PAGE_BYTES + 64) };
     struct stream_wishes wishes = { .pages_max = 4096 };
     struct stream_writer *writer;
     struct stream_output out;
