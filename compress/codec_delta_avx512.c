@@ -131,15 +131,10 @@ INLINE void put_words(const struct delta_map *map, const uint8_t *page, uint8_t 
 
 INLINE void put_octets(const struct delta_map *map, const uint8_t *page, uint8_t *out)
 {
-    for (size_t g = 0; g < FANOUT; g++) {
-        uint64_t words;
+    for (unsigned root = root_of(map->lines); root != 0; root = _blsr_u32(root)) {
+        __m512i octets = load(map->octets + _tzcnt_u32(root) * FANOUT);
 
-        memcpy(&words, map->words + g * FANOUT, sizeof(words));
-        if (words != 0) {
-            __m512i octets = load(map->octets + g * FANOUT);
-
-            out = put_chosen(out, _mm512_test_epi8_mask(octets, octets), octets);
-        }
+        out = put_chosen(out, _mm512_test_epi8_mask(octets, octets), octets);
     }
     for (uint64_t lines = map->lines; lines != 0; lines = _blsr_u64(lines)) {
         size_t l = (size_t)_tzcnt_u64(lines);

@@ -11,6 +11,7 @@
 struct chosen {
     const char *json, *svg, *loads, *rows;
     uint64_t rounds, threads;
+    bool is_quick;
 };
 
 static const struct option_row rows[] = {
@@ -18,6 +19,8 @@ static const struct option_row rows[] = {
       { 1, BENCH_ROUNDS_MAX } },
     { "threads", "N", "besides one (as many as processors)", option_count,
       offsetof(struct chosen, threads), { 1, BENCH_THREADS_MAX } },
+    { "quick", NULL, "caches cold and one thread only", option_flag,
+      offsetof(struct chosen, is_quick), { 0, 0 } },
     { "loads", "NAME,...", "only those whose name begins so", option_text,
       offsetof(struct chosen, loads), { 0, 0 } },
     { "rows", "NAME,...", "only those whose name begins so, and memcpy", option_text,
@@ -53,6 +56,7 @@ int cmd_bench(int argc, char **argv)
         return EXIT_FAILED;
     s->rounds = (unsigned)c.rounds;
     s->threads = c.threads < BENCH_THREADS_MAX ? (unsigned)c.threads : BENCH_THREADS_MAX;
+    s->is_quick = c.is_quick;
     s->only_loads = c.loads;
     s->only_rows = c.rows;
     s->json = c.json;

@@ -45,6 +45,42 @@ static void best_encode(const struct bench_row *row, struct bench_work *w)
     w->out_bytes = (size_t)(at - w->out);
 }
 
+/* As a sender does it that need not copy: the page itself is the version that is kept, its prior
+ * version's place is free for another, and a page that stays raw is written from where it is. */
+static void traded_encode(const struct bench_row *row, struct bench_work *w)
+{
+    struct codec_choice allowed = row->allowed;
+    uint8_t *at = w->out;
+
+    allowed.raw_in_place = true;
+    for (size_t i = 0; i < w->n; i += CODEC_BATCH) {
+        size_t n = w->n - i < CODEC_BATCH ? w->n - i : CODEC_BATCH;
+        struct codec_job jobs[CODEC_BATCH];
+
+        for (size_t k = 0; k < n; k++) {
+            jobs[k] = (struct codec_job){ .page = w->pages + (i + k) * PAGE_BYTES };
+            if (w->has_prior[i + k])
+                jobs[k].prior = bench_prior(w, i + k);
+        }
+        at += codec_encode_batch(allowed, jobs, n, at);
+        for (size_t k = 0; k < n; k++) {
+            w->lengths[i + k] = (uint32_t)jobs[k].bytes;
+            w->codecs[i + k] = (uint8_t)jobs[k].codec->id;
+            w->payloads[i + k] = jobs[k].payload;
+            w->kept[i + k] = jobs[k].page;
+        }
+    }
+    w->out_bytes = 0;
+    for (size_t i = 0; i < w->n; i++)
+        w->out_bytes += w->lengths[i];
+}
+
+static void traded_decode(const struct bench_row *row UNUSED, struct bench_work *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        must(codec_by_id(w->codecs[i])->decode(w->payloads[i], w->lengths[i], bench_prior(w, i)) == 0);
+}
+
 /* One codec alone, whole pages where it does not do. */
 static void one_encode(const struct bench_row *row, struct bench_work *w)
 {
@@ -174,6 +210,7 @@ static void page_decode(const struct bench_row *row UNUSED, struct bench_work *w
 size_t bench_rows(struct bench_row *ret)
 {
     static const char *const deltas[CPU_LEVELS] = { "delta portable", "delta avx2", "delta avx512" };
+    static const char *const traded[CPU_LEVELS] = { "traded portable", "traded avx2", "traded avx512" };
     const struct codec_choice delta = { .delta = CODEC_BY_DELTA };
     const struct codec_choice all = { .delta = CODEC_BY_DELTA, .lz4 = true };
     const enum cpu_level best = cpu_best();
@@ -183,6 +220,9 @@ size_t bench_rows(struct bench_row *ret)
     for (unsigned level = 0; level <= best; level++)
         ret[n++] = (struct bench_row){ deltas[level], (enum cpu_level)level, delta, NULL, best_encode,
                                        page_decode };
+    for (unsigned level = 0; level <= best; level++)
+        ret[n++] = (struct bench_row){ traded[level], (enum cpu_level)level, delta, NULL, traded_encode,
+                                       traded_decode };
     ret[n++] = (struct bench_row){ "delta or lz4", best, all, NULL, best_encode, page_decode };
     ret[n++] = (struct bench_row){ "stream", best, delta, NULL, stream_encode, stream_decode };
     for (unsigned id = CODEC_LZ4; id < CODEC_COUNT; id++) {

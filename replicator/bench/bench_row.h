@@ -22,6 +22,8 @@ struct bench_work {
     /* per page, by the encoder for its decoder */
     uint32_t *lengths;
     uint8_t *codecs;
+    const uint8_t **payloads;
+    const uint8_t **kept; /* of rows that trade: the version to keep, page i's own place */
 };
 
 #define BENCH_OUT_BYTES 4224u /* of the longest page by any row */

@@ -89,9 +89,9 @@ int bench_suite_compress(struct bench_suite *s, struct err *e)
     s->cold.threads = s->hot.threads = 1;
     s->cold_threads.threads = s->threads;
     rc = run_table(s, &s->cold, loads, n, e);
-    if (rc == 0)
+    if (rc == 0 && !s->is_quick)
         rc = run_table(s, &s->hot, loads, n, e);
-    if (rc == 0 && s->threads > 1)
+    if (rc == 0 && !s->is_quick && s->threads > 1)
         rc = run_table(s, &s->cold_threads, loads, n, e);
     close_loads(loads, n);
     if (rc == 0)

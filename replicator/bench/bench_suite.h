@@ -14,6 +14,7 @@ struct bench_suite {
     char *const *traces; /* files, uncompressed */
     size_t trace_count;
     unsigned rounds, threads;
+    bool is_quick; /* the cold table for one thread, no other */
     const char *only_loads, *only_rows; /* beginnings of names, by commas; NULL: all. memcpy stays */
     const char *json, *svg; /* files, or NULL */
     /* returned */

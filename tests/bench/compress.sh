@@ -1,7 +1,8 @@
 #!/bin/bash
 # Codecs and the pause copy beside their peers: see compress/compress.c. BENCH_ROUNDS=7 of them,
 # BENCH_JSON=FILE and BENCH_SVG=FILE for the results, BENCH_TRACES="FILE.tr..." for more traces,
-# BENCH_LOADS=W4,vm and BENCH_ROWS="delta,legacy Remus" for some only.
+# BENCH_LOADS=W4,vm and BENCH_ROWS="delta,legacy Remus" for some only;
+# BENCH_QUICK=1 for caches cold and one thread only.
 set -eu
 folder=$BUILD/bench/compress.out
 mkdir -p "$folder"

@@ -138,6 +138,7 @@ int main(int argc, char **argv)
     s.traces = argv + 4;
     s.trace_count = (size_t)(argc - 4);
     s.threads = processors > 1 ? (unsigned)processors : 1;
+    s.is_quick = getenv("BENCH_QUICK") != NULL;
     s.only_loads = getenv("BENCH_LOADS");
     s.only_rows = getenv("BENCH_ROWS");
     s.row_count = bench_rows(s.rows);
@@ -146,7 +147,7 @@ int main(int argc, char **argv)
     s.rows[s.row_count++] = peer_legacy;
     s.rows[s.row_count++] = peer_legacy_sharper;
     s.rows[s.row_count++] = peer_zstd;
-    if (s.rounds < 1 || s.rounds > BENCH_ROUNDS_MAX || bench_suite_copy(&s, &e) < 0 ||
+    if (s.rounds < 1 || s.rounds > BENCH_ROUNDS_MAX || (!s.is_quick && bench_suite_copy(&s, &e) < 0) ||
         bench_suite_compress(&s, &e) < 0 || bench_suite_write(&s, &e) < 0) {
         fprintf(stderr, "bench: %s\n", s.rounds ? e.text : "no rounds");
         return 1;
@@ -154,7 +155,8 @@ int main(int argc, char **argv)
     printf("\n%-38s %-20s %-4s    %5s %8s\n", "promise", "load", "", "goal", "actual");
     for (size_t i = 0; i < ARRAY_LEN(promises); i++)
         missed += judge(&s, &promises[i]);
-    missed += judge_copy(&s.copy);
+    if (!s.is_quick)
+        missed += judge_copy(&s.copy);
     printf("%u missed\n", missed);
     return missed > 0;
 }
