@@ -25,7 +25,25 @@ static inline pair pair_xor(const uint8_t *a, const uint8_t *b, size_t at)
     return x ^ y;
 }
 
-/* Not zero where the 64 octets differ. Written out, because -O2 does not unroll loops. */
+/* -O2 unrolls no loops, and shifts by a variable cost three times those by a constant. */
+#define ONE_TIME(name, number, what)                                                               \
+    do {                                                                                           \
+        enum { name = (number) };                                                                  \
+        what;                                                                                      \
+    } while (0)
+#define EIGHT_TIMES(name, what)                                                                    \
+    do {                                                                                           \
+        ONE_TIME(name, 0, what);                                                                   \
+        ONE_TIME(name, 1, what);                                                                   \
+        ONE_TIME(name, 2, what);                                                                   \
+        ONE_TIME(name, 3, what);                                                                   \
+        ONE_TIME(name, 4, what);                                                                   \
+        ONE_TIME(name, 5, what);                                                                   \
+        ONE_TIME(name, 6, what);                                                                   \
+        ONE_TIME(name, 7, what);                                                                   \
+    } while (0)
+
+/* Not zero where the 64 octets differ. */
 static inline pair line_xor(const uint8_t *a, const uint8_t *b)
 {
     return (pair_xor(a, b, 0) | pair_xor(a, b, 16)) | (pair_xor(a, b, 32) | pair_xor(a, b, 48));
@@ -52,8 +70,7 @@ static inline unsigned changed_words(const uint8_t *a, const uint8_t *b)
 {
     unsigned words = 0;
 
-    for (unsigned w = 0; w < FANOUT; w++)
-        words |= (unsigned)(word_xor(a, b, w) != 0) << w;
+    EIGHT_TIMES(w, words |= (unsigned)(word_xor(a, b, w) != 0) << w);
     return words;
 }
 
@@ -70,6 +87,12 @@ static void portable_compare(struct delta_map *maps, const uint8_t *const *pages
                              << (g * FANOUT);
     for (size_t i = 0; i < n; i++)
         maps[i].is_zero = page_is_zero(pages[i]);
+}
+
+/* Here map->octets is an octet for each word, by its position: a bitmap that only this file reads. */
+static inline uint8_t *octets_of_word(struct delta_map *map)
+{
+    return (uint8_t *)map->octets;
 }
 
 /* Adds to each octet of *sums 1 where a and b are the same. */
@@ -143,6 +166,20 @@ static size_t find_words(struct delta_map *map, const uint8_t *page, const uint8
     return count;
 }
 
+/* Positions of the changed words, in order; returns how many. Every word of a changed line is written
+ * down and stays only if it changed: a decision a word costs more, because none of them can be guessed. */
+static size_t list_words(const struct delta_map *map, uint16_t *ret)
+{
+    size_t n = 0;
+
+    for (uint64_t lines = map->lines; lines != 0; lines &= lines - 1) {
+        unsigned l = (unsigned)__builtin_ctzll(lines), words = map->words[l], at = l * FANOUT;
+
+        EIGHT_TIMES(w, (ret[n] = (uint16_t)(at + w), n += words >> w & 1u));
+    }
+    return n;
+}
+
 /* Bit n: octet n of the word is not zero. */
 static inline uint64_t octets_of(uint64_t word)
 {
@@ -155,18 +192,11 @@ static inline uint64_t octets_of(uint64_t word)
 
 static void find_octets(struct delta_map *map, const uint8_t *page, const uint8_t *prior)
 {
-    for (uint64_t lines = map->lines; lines != 0; lines &= lines - 1) {
-        unsigned l = (unsigned)__builtin_ctzll(lines);
-        uint64_t octets = 0;
+    uint16_t words[WORDS];
+    size_t n = list_words(map, words);
 
-        for (unsigned words = map->words[l]; words != 0; words &= words - 1) {
-            unsigned w = (unsigned)__builtin_ctz(words);
-
-            octets |= octets_of(word_xor(page + l * LINE_BYTES, prior + l * LINE_BYTES, w))
-                      << (w * FANOUT);
-        }
-        map->octets[l] = octets;
-    }
+    for (size_t i = 0; i < n; i++)
+        octets_of_word(map)[words[i]] = (uint8_t)octets_of(word_xor(page, prior, words[i]));
 }
 
 /* Octets first: of a page that is new all over they alone say that no delta is worth it, and finding
@@ -224,20 +254,25 @@ static void put_words(const struct delta_map *map, const uint8_t *page, uint8_t 
     }
 }
 
+/* Appends the octets of a word that the bits name, and perhaps one more, which the next one overwrites. */
+static inline uint8_t *put_word(uint8_t *out, unsigned octets, uint64_t word)
+{
+    EIGHT_TIMES(k, (*out = (uint8_t)(word >> (8 * k)), out += octets >> k & 1u));
+    return out;
+}
+
 static void put_octets(const struct delta_map *map, const uint8_t *page, uint8_t *out)
 {
-    for (uint64_t lines = map->lines; lines != 0; lines &= lines - 1) {
-        unsigned l = (unsigned)__builtin_ctzll(lines);
+    const uint8_t *octets = (const uint8_t *)map->octets;
+    uint16_t words[WORDS];
+    size_t n = list_words(map, words), i;
 
-        for (unsigned words = map->words[l]; words != 0; words &= words - 1)
-            *out++ = (uint8_t)(map->octets[l] >> ((unsigned)__builtin_ctz(words) * FANOUT));
-    }
-    for (uint64_t lines = map->lines; lines != 0; lines &= lines - 1) {
-        unsigned l = (unsigned)__builtin_ctzll(lines);
-
-        for (uint64_t octets = map->octets[l]; octets != 0; octets &= octets - 1)
-            *out++ = page[l * LINE_BYTES + (unsigned)__builtin_ctzll(octets)];
-    }
+    for (i = 0; i < n; i++)
+        *out++ = octets[words[i]];
+    for (i = 0; i + 1 < n; i++)
+        out = put_word(out, octets[words[i]], load_u64(page + words[i] * WORD_BYTES));
+    for (unsigned left = octets[words[i]]; left != 0; left &= left - 1)
+        *out++ = page[words[i] * WORD_BYTES + (unsigned)__builtin_ctz(left)];
 }
 
 static void portable_emit(const struct delta_map *map, struct delta_size size, const uint8_t *page,
