@@ -21,10 +21,30 @@
 #include "base/attr.h"
 #include "base/err.h"
 
+#define NETBUF_PORTS_MAX 64u
+#define NETBUF_WORDS_MAX 320u
+
 struct netbuf_stats {
     uint64_t held_frames, held_bytes; /* now */
     uint64_t released_frames;         /* ever */
     uint64_t dropped_frames;          /* ever, because the limit was reached */
+    uint64_t lost_frames;             /* ever, with a plug that had to be made anew */
+    uint64_t limit_bytes;             /* of what is held, each interface */
+};
+
+/* One interface, for status. */
+struct netbuf_port {
+    char name[16];
+    const char *state; /* a word: passing, holding, dropping; down, gone, unheld, unplugged */
+    uint64_t held_frames, held_bytes, released_frames, dropped_frames;
+};
+
+/* What is known without asking anybody. */
+struct netbuf_health {
+    bool is_whole;                  /* all that the guest can send is held when it should be */
+    uint64_t troubles;              /* ever: what happened to an interface from outside */
+    char newest[NETBUF_WORDS_MAX];  /* of these, in words; "" */
+    char degraded[NETBUF_WORDS_MAX]; /* what is amiss now: which interface, why; "": nothing */
 };
 
 struct netbuf;
@@ -42,6 +62,17 @@ struct netbuf_ops {
     int (*open)(struct netbuf *n, struct err *e);
     int (*drop)(struct netbuf *n, struct err *e);
     void (*stats)(struct netbuf *n, struct netbuf_stats *ret);
+
+    /* Fills at most NETBUF_PORTS_MAX; how many. None where no interface of the kernel is held. */
+    unsigned (*ports)(struct netbuf *n, struct netbuf_port *ret);
+
+    /* Readable when watch has something to look at; -1: never. watch looks at what happened to the
+     * interfaces meanwhile and mends what can be mended: 0, or -errno with interface and reason, each
+     * time anew until it is mended. mark and release do the same, and mark fails with it. */
+    int (*fd)(const struct netbuf *n);
+    int (*watch)(struct netbuf *n, struct err *e);
+    void (*health)(const struct netbuf *n, struct netbuf_health *ret);
+
     void (*close)(struct netbuf *n);
 };
 

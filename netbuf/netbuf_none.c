@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "netbuf/netbuf_alone.h"
+
 struct none {
     struct netbuf base;
     struct netbuf_sink to;
@@ -84,6 +86,10 @@ static const struct netbuf_ops none_ops = {
     .open = none_open,
     .drop = none_drop,
     .stats = none_stats,
+    .ports = netbuf_alone_ports,
+    .fd = netbuf_alone_fd,
+    .watch = netbuf_alone_watch,
+    .health = netbuf_alone_health,
     .close = none_close,
 };
 

@@ -125,7 +125,7 @@ static int plug_mark(struct netbuf *n, uint64_t epoch, struct err *e)
 {
     struct plug *p = netbuf_plug_of(n);
     bool again = false;
-    int rc = netbuf_plug_watch(n, e);
+    int rc = n->ops->watch(n, e);
 
     if (rc == 0 && p->record.mode == PLUG_PASSING && (rc = empty_all(p, e)) == 0)
         rc = remember(p, PLUG_HOLDING, e);
@@ -177,7 +177,7 @@ static int plug_release(struct netbuf *n, uint64_t epoch, uint64_t not_after_ns,
     bool again = false;
     int rc;
 
-    rc = netbuf_plug_watch(n, &ignored);
+    (void)!n->ops->watch(n, &ignored);
     rc = release_once(p, epoch, not_after_ns, &again, e);
     if (rc == 0 && again)
         rc = release_once(p, epoch, not_after_ns, &again, e);
@@ -198,6 +198,8 @@ static int plug_open(struct netbuf *n, struct err *e)
     for (unsigned i = 0; i < p->count; i++) {
         struct vif *v = &p->vifs[i];
 
+        if (p->troubles[i] == NEW)
+            continue; /* nothing of it is held */
         rc = netlink_do(&p->netlink, plug_message_plug_change(v->ifb_index, v->handle,
                                                               PLUG_RELEASE_INDEFINITE, 0), e);
         if (rc == -EAGAIN) /* once more does no harm */
@@ -219,7 +221,7 @@ static int plug_drop(struct netbuf *n, struct err *e)
 
     p->record.mode = PLUG_DROPPING; /* even when it could not be written: never open again */
     for (unsigned i = 0; i < p->count; i++) {
-        if (p->vifs[i].state.mode == PLUG_DROPPING)
+        if (p->vifs[i].state.mode == PLUG_DROPPING || p->troubles[i] == NEW)
             continue;
         p->vifs[i].state.mode = PLUG_DROPPING;
         if (netbuf_plug_renew(p, &p->vifs[i], &one) < 0 && rc == 0) {
@@ -236,7 +238,8 @@ static void plug_stats(struct netbuf *n, struct netbuf_stats *ret)
     struct plug *p = netbuf_plug_of(n);
     struct err ignored;
 
-    *ret = (struct netbuf_stats){ .dropped_frames = p->lost_frames };
+    *ret = p->before;
+    ret->limit_bytes = p->limit_bytes;
     for (unsigned i = 0; i < p->count; i++) {
         struct plug_qdisc one;
 
@@ -249,15 +252,6 @@ static void plug_stats(struct netbuf *n, struct netbuf_stats *ret)
     }
 }
 
-static bool give_back(struct plug *p, unsigned made, struct err *e)
-{
-    bool all = true;
-
-    for (unsigned i = 0; i < made; i++)
-        all &= vif_tear_down(&p->vifs[i], &p->netlink, true, e) == 0;
-    return all && vif_record_remove(p->folder, p->record.domain, e) == 0;
-}
-
 static void plug_close(struct netbuf *n)
 {
     struct plug *p = netbuf_plug_of(n);
@@ -265,12 +259,13 @@ static void plug_close(struct netbuf *n)
 
     /* What could not be given back is still in the record. */
     if (p->record.mode == PLUG_PASSING)
-        (void)give_back(p, p->count, &ignored);
-    for (unsigned i = 0; i < p->count; i++)
-        vif_close(&p->vifs[i]);
-    link_watch_close(&p->watch);
-    netlink_close(&p->netlink);
-    free(p);
+        (void)netbuf_plug_give_back(p, p->record.count, &ignored);
+    netbuf_plug_free(p);
+}
+
+static int plug_fd(const struct netbuf *n)
+{
+    return ((const struct plug *)(const void *)n)->watch.fd;
 }
 
 static const struct netbuf_ops plug_ops = {
@@ -281,6 +276,10 @@ static const struct netbuf_ops plug_ops = {
     .open = plug_open,
     .drop = plug_drop,
     .stats = plug_stats,
+    .ports = netbuf_plug_ports,
+    .fd = plug_fd,
+    .watch = netbuf_plug_watch,
+    .health = netbuf_plug_health,
     .close = plug_close,
 };
 
@@ -290,134 +289,23 @@ struct plug *netbuf_plug_of(struct netbuf *n)
     return (struct plug *)(void *)n;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------- */
-
-static int look_at_all(struct plug *p, const struct netbuf_plug_options *o, struct err *e)
-{
-    struct vif_record *r = &p->record;
-    int rc;
-
-    for (unsigned i = 0; i < o->count; i++) {
-        struct vif *v = &p->vifs[i];
-
-        if ((rc = vif_look(v, &p->netlink, o->vifs[i], e)) < 0)
-            return rc;
-        for (unsigned k = 0; k < i; k++)
-            if (strcmp(p->vifs[k].ifb, v->ifb) == 0)
-                return err_set(e, EINVAL, "%s and %s are the same, or can't be told apart", v->name,
-                               p->vifs[k].name);
-        r->vifs[i].ifindex = v->ifindex;
-        r->vifs[i].had_ingress = v->had_ingress;
-        memcpy(r->vifs[i].name, v->name, sizeof(v->name));
-        memcpy(r->vifs[i].ifb, v->ifb, sizeof(v->ifb));
-    }
-    r->count = o->count;
-    return 0;
-}
-
-/* Nothing is overwritten: an earlier record is the only word on what is still held. */
-static int open_record(struct plug *p, const struct netbuf_plug_options *o, struct err *e)
-{
-    struct vif_record earlier;
-    int rc = vif_record_load(o->folder, o->domain, &earlier, e);
-
-    if (rc == 0)
-        return err_set(e, EBUSY, "the output of %s is %s since process %ld%s: replicator netbuf cleanup %s",
-                       o->domain, vif_record_mode_name(earlier.mode), (long)earlier.pid,
-                       vif_record_owner_lives(&earlier) ? ", which runs" : ", which is gone", o->domain);
-    if (rc != -ENOENT)
-        return rc;
-    (void)snprintf(p->folder, sizeof(p->folder), "%s", o->folder);
-    (void)snprintf(p->record.domain, sizeof(p->record.domain), "%s", o->domain);
-    memcpy(p->record.uuid, o->uuid, sizeof(o->uuid));
-    return vif_record_sign(&p->record, e);
-}
-
-static int set_up_all(struct plug *p, uint32_t limit_bytes, struct err *e)
-{
-    struct err ignored;
-
-    for (unsigned i = 0; i < p->record.count; i++) {
-        int rc = vif_set_up(&p->vifs[i], &p->netlink, limit_bytes, e);
-
-        if (rc < 0) {
-            (void)give_back(p, i + 1, &ignored); /* what stays is still in the record */
-            return rc;
-        }
-        p->count = i + 1;
-    }
-    return 0;
-}
-
-static int check_options(const struct netbuf_plug_options *o, struct err *e)
-{
-    if (o->count == 0 || o->count > VIF_RECORD_VIFS_MAX)
-        return err_set(e, EINVAL, "%u interfaces: 1 … %u are possible", o->count, VIF_RECORD_VIFS_MAX);
-    if (o->limit_bytes < NETBUF_PLUG_LIMIT_LEAST || o->limit_bytes > NETBUF_PLUG_LIMIT_MOST)
-        return err_set(e, EINVAL, "a plug of %" PRIu64 " octets: %u … %" PRIu32 " are possible",
-                       o->limit_bytes, NETBUF_PLUG_LIMIT_LEAST, NETBUF_PLUG_LIMIT_MOST);
-    return 0;
-}
-
-/* The watch is there before the first change, so that nothing happens unseen. */
-static int open_plug(struct plug *p, const struct netbuf_plug_options *o, struct err *e)
-{
-    int rc;
-
-    if ((rc = check_options(o, e)) < 0 || (rc = netlink_open(&p->netlink, e)) < 0 ||
-        (rc = open_record(p, o, e)) < 0 || (rc = look_at_all(p, o, e)) < 0 ||
-        (rc = link_watch_open(&p->watch, e)) < 0 ||
-        (rc = vif_record_store(o->folder, &p->record, e)) < 0)
-        return rc;
-    rc = set_up_all(p, (uint32_t)o->limit_bytes, e);
-    return rc < 0 ? rc : netbuf_plug_watch(&p->base, e); /* what the set-up itself set off is heard now */
-}
-
-int netbuf_plug_open(struct netbuf **ret, const struct netbuf_plug_options *o, struct err *e)
+int netbuf_plug_new(struct plug **ret, struct err *e)
 {
     struct plug *p = calloc(1, sizeof(*p));
-    int rc;
 
     if (!p)
         return err_set(e, ENOMEM, "no memory for a network buffer");
     p->base.ops = &plug_ops;
     p->netlink.fd = p->watch.fd = -1;
-    rc = open_plug(p, o, e);
-    if (rc < 0) {
-        for (unsigned i = 0; i < VIF_RECORD_VIFS_MAX; i++)
-            vif_close(&p->vifs[i]);
-        link_watch_close(&p->watch);
-        netlink_close(&p->netlink);
-        free(p);
-        return rc;
-    }
-    *ret = &p->base;
+    *ret = p;
     return 0;
 }
 
-uint64_t netbuf_plug_limit(uint64_t bytes_per_s, uint64_t interval_ns, uint64_t round_trip_ns)
+void netbuf_plug_free(struct plug *p)
 {
-    double bytes = 2.0 * (double)bytes_per_s * ((double)interval_ns + (double)round_trip_ns) / 1e9;
-
-    if (bytes < (double)NETBUF_PLUG_LIMIT_LEAST)
-        return NETBUF_PLUG_LIMIT_LEAST;
-    return bytes > (double)NETBUF_PLUG_LIMIT_MOST ? NETBUF_PLUG_LIMIT_MOST : (uint64_t)bytes;
-}
-
-int netbuf_plug_cleanup(const char *folder, const struct vif_record *r, bool lets_out, struct err *e)
-{
-    struct netlink netlink;
-    int rc = netlink_open(&netlink, e);
-
-    for (unsigned i = 0; rc == 0 && i < r->count; i++) {
-        struct vif v = { .ifindex = r->vifs[i].ifindex, .had_ingress = r->vifs[i].had_ingress };
-
-        memcpy(v.name, r->vifs[i].name, sizeof(v.name));
-        memcpy(v.ifb, r->vifs[i].ifb, sizeof(v.ifb));
-        rc = vif_tear_down(&v, &netlink, lets_out, e);
-    }
-    if (rc == 0 && r->domain[0]) /* else it was found by its name alone */
-        rc = vif_record_remove(folder, r->domain, e);
-    netlink_close(&netlink);
-    return rc;
+    for (unsigned i = 0; i < VIF_RECORD_VIFS_MAX; i++)
+        vif_close(&p->vifs[i]);
+    link_watch_close(&p->watch);
+    netlink_close(&p->netlink);
+    free(p);
 }

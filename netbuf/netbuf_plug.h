@@ -17,26 +17,25 @@ struct netbuf_plug_options {
     const char *folder; /* of records, exists */
     const char *domain;
     uint8_t uuid[16];
-    const char *const *vifs; /* names of interfaces */
+    const char *const *vifs; /* names of interfaces, or patterns as a shell's (vif7.*): those that are
+                                there, and those that come later */
     unsigned count;          /* 1 … VIF_RECORD_VIFS_MAX */
     uint64_t limit_bytes;    /* of each plug */
+    bool takes_over;         /* output that an earlier process of this domain (name and uuid) holds is ours
+                                to decide about: it stays held, and must be opened or dropped before any
+                                release. Else that is refused */
 };
 
-/* Passing. -EBUSY: the record of an earlier process is there, or an interface is held or filtered;
- * -ENOPROTOOPT naming the kernel's missing module; -EPERM naming the capability; -EINVAL. */
+/* Passing, or what was taken over. -EBUSY: an earlier process's output is held, or an interface is held or
+ * filtered by others; -ENODEV; -ENOPROTOOPT naming the kernel's missing module; -EPERM naming the capability; -EINVAL. */
 MUST_CHECK int netbuf_plug_open(struct netbuf **ret, const struct netbuf_plug_options *options,
                                 struct err *e);
 
 /* What may be sent in an interval and the round trip after it, twice; within the limits above. */
 uint64_t netbuf_plug_limit(uint64_t bytes_per_s, uint64_t interval_ns, uint64_t round_trip_ns);
 
-/* Readable when netbuf_plug_watch has something to look at. */
-int netbuf_plug_fd(const struct netbuf *n);
-
-/* Looks at what the kernel told meanwhile, mends what can be mended (a plug that was reset, an interface
- * that came back), and says whether everything a guest sends is held: 0, or -errno with the reason,
- * each time anew until it is mended. mark and release do this too, and fail with it. */
-MUST_CHECK int netbuf_plug_watch(struct netbuf *n, struct err *e);
+/* Another limit from now on. What is held beyond it stays. */
+MUST_CHECK int netbuf_plug_resize(struct netbuf *n, uint64_t limit_bytes, struct err *e);
 
 /* Undoes what a record says, of a process that is no more: held frames leave or are gone. Also when
  * only a part of it is there. The record goes last. */

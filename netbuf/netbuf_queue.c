@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "netbuf/netbuf_alone.h"
 
 /* Stands before each frame in the ring; the frame follows, padded to 8. `bytes` 0: nothing more up
  * to the ring's end, the next one is at its start. */
@@ -222,6 +223,7 @@ static void queue_stats(struct netbuf *n, struct netbuf_stats *ret)
 
     pthread_mutex_lock(&q->lock);
     *ret = q->stats;
+    ret->limit_bytes = q->limit;
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -259,6 +261,10 @@ static const struct netbuf_ops queue_ops = {
     .open = queue_open,
     .drop = queue_drop,
     .stats = queue_stats,
+    .ports = netbuf_alone_ports,
+    .fd = netbuf_alone_fd,
+    .watch = netbuf_alone_watch,
+    .health = netbuf_alone_health,
     .close = queue_close,
 };
 

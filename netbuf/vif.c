@@ -155,14 +155,18 @@ static int make_ifb(struct vif *v, struct netlink *n, struct err *e)
     return link.ifindex ? 0 : err_set(e, ENODEV, "%s vanished as soon as it was made", v->ifb);
 }
 
+/* A plug holds from its first moment; one that drops has no room. */
 static int make_plug(struct vif *v, struct netlink *n, struct err *e)
 {
+    uint32_t limit = v->state.mode == PLUG_DROPPING ? 0 : v->limit_bytes;
     int rc;
 
     v->handle = HANDLE_FIRST;
-    rc = netlink_do(n, plug_message_plug_new(v->ifb_index, v->handle, v->limit_bytes, false), e);
+    rc = netlink_do(n, plug_message_plug_new(v->ifb_index, v->handle, limit, false), e);
     if (rc < 0)
         return explain(rc, "plug", "sch_plug", "CONFIG_NET_SCH_PLUG", e);
+    if (v->state.mode != PLUG_PASSING)
+        return 0;
     return netlink_do(n, plug_message_plug_change(v->ifb_index, v->handle, PLUG_RELEASE_INDEFINITE, 0), e);
 }
 
@@ -206,16 +210,57 @@ static int make_orders(struct vif *v, struct err *e)
     return v->buffer && v->release_one ? 0 : err_set(e, ENOMEM, "no memory for a netlink message");
 }
 
-int vif_set_up(struct vif *v, struct netlink *n, uint32_t limit_bytes, struct err *e)
+int vif_set_up(struct vif *v, struct netlink *n, uint32_t limit_bytes, enum plug_mode mode, struct err *e)
 {
     int rc;
 
     must(limit_bytes > 0);
     v->limit_bytes = limit_bytes;
+    v->state = (struct plug_state){ .mode = mode };
     if ((rc = make_ifb(v, n, e)) == 0 && (rc = make_plug(v, n, e)) == 0 &&
         (rc = make_orders(v, e)) == 0)
         rc = vif_redirect(v, n, e);
     return rc < 0 ? err_wrap(e, "hold the output of %s", v->name) : 0;
+}
+
+int vif_take_over(struct vif *v, struct netlink *n, uint32_t limit_bytes, enum plug_mode mode, struct err *e)
+{
+    struct plug_qdisc plug = { 0 };
+    struct plug_link link;
+    int rc = find_link(n, v->ifb, &link, e);
+
+    v->limit_bytes = limit_bytes;
+    v->handle = HANDLE_FIRST;
+    v->state = (struct plug_state){ .mode = mode };
+    if (rc < 0)
+        return rc;
+    if (link.ifindex == 0)
+        return err_set(e, ENODEV, "%s is gone", v->ifb);
+    v->ifb_index = link.ifindex;
+    rc = netlink_ask(n, plug_message_plug_get(v->ifb_index), take_qdisc, &plug, e);
+    if (rc < 0)
+        return err_wrap(e, "ask for the plug of %s", v->name);
+    if (strcmp(plug.kind, "plug") != 0)
+        return err_set(e, ESTALE, "%s has no plug", v->ifb);
+    v->handle = plug.handle;
+    if ((rc = make_orders(v, e)) < 0)
+        return rc;
+    rc = netlink_do(n, plug_message_plug_change(v->ifb_index, v->handle, PLUG_BUFFER, 0), e);
+    v->state.is_finished = true;
+    return rc < 0 ? err_wrap(e, "hold the output of %s", v->name) : 0;
+}
+
+int vif_remake(struct vif *v, struct netlink *n, struct err *e)
+{
+    struct err ignored;
+    int rc;
+
+    plug_state_renewed(&v->state);
+    if ((rc = make_ifb(v, n, e)) < 0 || (rc = make_plug(v, n, e)) < 0 || (rc = make_orders(v, e)) < 0)
+        return rc;
+    /* There need be none: the interface may be gone as well. */
+    (void)!netlink_do(n, plug_message_redirect_delete(v->ifindex), &ignored);
+    return 0;
 }
 
 int vif_relocate(struct vif *v, struct netlink *n, struct err *e)

@@ -38,9 +38,20 @@ void vif_ifb_name(const char *name, char ret[IFNAMSIZ]);
  * (a leftover). */
 MUST_CHECK int vif_look(struct vif *v, struct netlink *n, const char *name, struct err *e);
 
-/* After vif_look. On failure what was made stays, for vif_tear_down. -ENOPROTOOPT naming module and kernel option
- * when the kernel can't; -EPERM naming the capability. */
-MUST_CHECK int vif_set_up(struct vif *v, struct netlink *n, uint32_t limit_bytes, struct err *e);
+/* After vif_look; in its mode from the first frame on. On failure what was made stays, for
+ * vif_tear_down. -ENOPROTOOPT naming module and kernel option when the kernel can't; -EPERM naming the
+ * capability. */
+MUST_CHECK int vif_set_up(struct vif *v, struct netlink *n, uint32_t limit_bytes, enum plug_mode mode,
+                          struct err *e);
+
+/* What an earlier process made (names, ifindex and had_ingress are filled in) is ours, and holds. -ENODEV:
+ * its ifb is not there; -ESTALE: no plug is on it. After either, remake or renew, which then can. */
+MUST_CHECK int vif_take_over(struct vif *v, struct netlink *n, uint32_t limit_bytes, enum plug_mode mode,
+                             struct err *e);
+
+/* Makes ifb and plug again after somebody removed the ifb, and takes the redirect to nowhere away; the
+ * frames are gone. vif_redirect must follow. */
+MUST_CHECK int vif_remake(struct vif *v, struct netlink *n, struct err *e);
 
 /* Puts a fresh plug in the place of the old one, whose frames are gone: holding and empty, with the
  * limit given (0: drops everything). */

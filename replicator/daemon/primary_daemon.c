@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "checkpoint/pages.h"
-#include "netbuf/netbuf_plug.h"
 #include "replicator/commands.h"
 #include "replicator/engine/primary_engine.h"
 #include "replicator/daemon/past.h"
@@ -270,7 +269,7 @@ static void watch_engine(struct primary_daemon *d)
 static void watch_plug(struct primary_daemon *d)
 {
     struct err e;
-    int rc = netbuf_plug_watch(d->domain->netbuf, &e);
+    int rc = d->domain->netbuf->ops->watch(d->domain->netbuf, &e);
 
     if (rc < 0 && d->degraded_ns == 0) {
         d->degraded_ns = clock_now_ns();
@@ -297,7 +296,7 @@ static void turn(struct primary_daemon *d)
 
     loop_begin(&d->loop);
     input = loop_watch(&d->loop, d->domain->ops->input_fd(d->domain), POLLIN);
-    plug = loop_watch(&d->loop, d->domain->is_plugged ? netbuf_plug_fd(d->domain->netbuf) : -1, POLLIN);
+    plug = loop_watch(&d->loop, d->domain->netbuf->ops->fd(d->domain->netbuf), POLLIN);
     control_watch(d->told.control, &d->loop);
     watch_engine(d);
     loop_wait(&d->loop, wake_at(d, is_busy));

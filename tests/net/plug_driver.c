@@ -49,7 +49,7 @@ static void drive_stats(void)
 
     netbuf->ops->stats(netbuf, &s);
     printf("ok %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", s.held_frames, s.held_bytes,
-           s.released_frames, s.dropped_frames);
+           s.released_frames, s.dropped_frames + s.lost_frames);
 }
 
 static void drive_bench(uint64_t epochs)
@@ -100,7 +100,7 @@ static void drive(char *line)
     else if (strcmp(line, "drop") == 0)
         answer(netbuf->ops->drop(netbuf, &e), &e);
     else if (strcmp(line, "watch") == 0)
-        answer(netbuf_plug_watch(netbuf, &e), &e);
+        answer(netbuf->ops->watch(netbuf, &e), &e);
     else if (strcmp(line, "stats") == 0)
         drive_stats();
     else if (strcmp(line, "bench") == 0)

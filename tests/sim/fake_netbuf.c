@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "netbuf/netbuf_alone.h"
 #include "tests/sim/observer.h"
 #include "tests/sim/world.h"
 
@@ -138,5 +139,6 @@ static void fake_close(struct netbuf *n)
 
 const struct netbuf_ops fake_netbuf_ops = {
     .kind = "fake", .holds = true, .mark = fake_mark, .release = fake_release, .open = fake_open,
-    .drop = fake_drop, .stats = fake_stats, .close = fake_close,
+    .drop = fake_drop, .stats = fake_stats, .ports = netbuf_alone_ports, .fd = netbuf_alone_fd,
+    .watch = netbuf_alone_watch, .health = netbuf_alone_health, .close = fake_close,
 };
