@@ -240,8 +240,8 @@ int vif_take_over(struct vif *v, struct netlink *n, uint32_t limit_bytes, enum p
     rc = netlink_ask(n, plug_message_plug_get(v->ifb_index), take_qdisc, &plug, e);
     if (rc < 0)
         return err_wrap(e, "ask for the plug of %s", v->name);
-    if (strcmp(plug.kind, "plug") != 0)
-        return err_set(e, ESTALE, "%s has no plug", v->ifb);
+    if (strcmp(plug.kind, "plug") != 0 || !link.is_up) /* one that was reset has counters of before */
+        return err_set(e, ESTALE, "%s has no plug, or is down", v->ifb);
     v->handle = plug.handle;
     if ((rc = make_orders(v, e)) < 0)
         return rc;

@@ -45,7 +45,7 @@ MUST_CHECK int vif_set_up(struct vif *v, struct netlink *n, uint32_t limit_bytes
                           struct err *e);
 
 /* What an earlier process made (names, ifindex and had_ingress are filled in) is ours, and holds. -ENODEV:
- * its ifb is not there; -ESTALE: no plug is on it. After either, remake or renew, which then can. */
+ * its ifb is not there; -ESTALE: it is down, or no plug is on it. After either, remake or renew, which then can. */
 MUST_CHECK int vif_take_over(struct vif *v, struct netlink *n, uint32_t limit_bytes, enum plug_mode mode,
                              struct err *e);
 

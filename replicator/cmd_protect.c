@@ -14,6 +14,7 @@
 struct chosen {
     const char *to, *arbiter, *compression, *lz4, *unsafe, *run_dir;
     uint64_t interval_ns, heartbeat_ns, timeout_ns, buffer_pages, cache_bytes, netbuf_bytes, encoders;
+    struct option_list vifs;
     bool json;
 };
 
@@ -39,8 +40,10 @@ static const struct option_row rows[] = {
     { "compression", "HOW", "auto, delta, xor-rle or none (auto)", option_text, OPTION(compression), { 0, 0 } },
     { "lz4", "HOW", "over chunks of pages besides: on, off, or auto:\nwhile the link is behind, and it pays (auto)",
       option_text, OPTION(lz4), { 0, 0 } },
-    { "netbuf-limit", "SIZE", "of output held back (16M)", option_size, OPTION(netbuf_bytes),
-      { 1u << 20, UINT64_C(1) << 32 } },
+    { "netbuf-limit", "SIZE", "of output held back, each interface; auto: as much\nas the time it is held asks for (auto)",
+      option_size_or_auto, OPTION(netbuf_bytes), { 1u << 20, UINT64_C(0xffffffff) } },
+    { "vif", "INTERFACE", "hold the output of this one, name or pattern\n(repeatable; all that the guest has)",
+      option_texts, OPTION(vifs), { 0, 0 } },
     { "unsafe", "WHAT", "no-netbuf: let output out before its commit", option_text, OPTION(unsafe),
       { 0, 0 } },
     { "run-dir", "DIR", "sockets and locks (/run/replicator)", option_text, OPTION(run_dir), { 0, 0 } },
@@ -105,7 +108,6 @@ int cmd_protect(int argc, char **argv)
         .timeout_ns = TIMEOUT_NS_DEFAULT,
         .buffer_pages = PRIMARY_BUFFER_PAGES,
         .cache_bytes = PRIMARY_CACHE_BYTES,
-        .netbuf_bytes = PRIMARY_NETBUF_BYTES,
         .encoders = workers_sensible(ENCODERS_SENSIBLE_MAX),
     };
     struct primary_options o = { 0 };
@@ -132,6 +134,7 @@ int cmd_protect(int argc, char **argv)
     o.cache_bytes = c.cache_bytes;
     o.netbuf_bytes = c.netbuf_bytes;
     o.encoders = (unsigned)c.encoders;
+    o.vifs = c.vifs;
     o.unsafe_netbuf = c.unsafe != NULL;
     o.json = c.json;
     return primary_daemon_run(&o);

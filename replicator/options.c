@@ -47,6 +47,14 @@ int option_size(const struct option_row *row, const char *text, void *to, struct
     return units_parse_size(text, row->range, (uint64_t *)field(row, to), e);
 }
 
+int option_size_or_auto(const struct option_row *row, const char *text, void *to, struct err *e)
+{
+    if (strcmp(text, "auto") != 0)
+        return option_size(row, text, to, e);
+    *(uint64_t *)field(row, to) = 0;
+    return 0;
+}
+
 int option_time(const struct option_row *row, const char *text, void *to, struct err *e)
 {
     return units_parse_time(text, row->range, (uint64_t *)field(row, to), e);

@@ -32,6 +32,7 @@ int option_flag(const struct option_row *row, const char *text, void *to, struct
 int option_text(const struct option_row *row, const char *text, void *to, struct err *e);
 int option_texts(const struct option_row *row, const char *text, void *to, struct err *e);
 int option_size(const struct option_row *row, const char *text, void *to, struct err *e);
+int option_size_or_auto(const struct option_row *row, const char *text, void *to, struct err *e); /* auto: 0 */
 int option_time(const struct option_row *row, const char *text, void *to, struct err *e);
 int option_count(const struct option_row *row, const char *text, void *to, struct err *e);
 

@@ -20,13 +20,21 @@ void told_object(struct told *t, json_t *event, bool is_epoch)
         json_decref(event);
 }
 
+/* What happens to interfaces is no reason why a session went. */
+static bool is_aside(const json_t *event)
+{
+    const char *name = json_string_value(json_object_get(event, "event"));
+
+    return name && strcmp(name, "netbuf") == 0;
+}
+
 void told_say(struct told *t, int level, const char *text)
 {
     json_t *event = status_json_event(level, text);
     const char *reason = json_string_value(json_object_get(event, "reason"));
 
     log_line((enum log_level)level, "%s", text);
-    if (reason && *reason)
+    if (reason && *reason && !is_aside(event))
         snprintf(t->last_reason, sizeof(t->last_reason), "%s", reason);
     told_object(t, event, false);
 }

@@ -22,7 +22,6 @@ static int protect_in_turn(const struct backup_options *options, const struct ti
         .timing = *timing,
         .buffer_pages = PRIMARY_BUFFER_PAGES,
         .cache_bytes = PRIMARY_CACHE_BYTES,
-        .netbuf_bytes = PRIMARY_NETBUF_BYTES,
         .encoders = workers_sensible(ENCODERS_SENSIBLE_MAX),
         .delta = CODEC_BY_DELTA,
         .packing = PAGES_PACK_AUTO,

@@ -13,6 +13,7 @@
 #include "checkpoint/pages.h"
 #include "replicator/commands.h"
 #include "replicator/engine/primary_engine.h"
+#include "replicator/daemon/output.h"
 #include "replicator/daemon/past.h"
 #include "replicator/stats/status_json.h"
 #include "replicator/control/told.h"
@@ -26,7 +27,7 @@ struct primary_daemon {
     const struct primary_options *options;
     struct guest_info about;
     struct domain *domain;
-    uint64_t degraded_ns;     /* when its plug was first seen to be in trouble; 0: it is sound */
+    struct output output;
     struct fence *fence;
     struct primary_engine *engine;
     struct loop loop;
@@ -81,15 +82,19 @@ static void world_epoch_done(void *context)
 static json_t *control_status(void *context)
 {
     const struct primary_daemon *d = context;
+    struct netbuf_port ports[NETBUF_PORTS_MAX];
     struct histogram hold;
     struct primary_facts facts = {
         .guest = &d->about,
         .holds_output = d->domain->netbuf->ops->holds,
         .hold_ns = &hold,
         .last_loss = d->told.last_reason,
+        .degraded = d->output.degraded,
+        .ports = ports,
     };
     struct primary_status s;
 
+    facts.port_count = d->domain->netbuf->ops->ports(d->domain->netbuf, ports);
     d->domain->ops->holds(d->domain, &hold);
     primary_engine_status(d->engine, &s);
     return status_json_primary(&s, &facts);
@@ -164,7 +169,7 @@ static int open_lock(struct primary_daemon *d, struct err *e)
     if (rc == -EBUSY)
         return err_set(e, EBUSY, "%s is protected already, by process %ld: look with "
                        "replicator status %s", name, (long)holder, name);
-    return rc;
+    return rc < 0 ? rc : past_load(d->past_path, &d->past, e);
 }
 
 /* The guest and what holds its output; nothing runs yet, but for a guest that ran here already. */
@@ -172,9 +177,17 @@ static int open_domain(struct primary_daemon *d, struct domain *running, struct 
 {
     const struct primary_options *o = d->options;
     char folder[RUN_PATH_MAX];
-    const struct domain_options wanted = { .spec = o->spec, .netbuf_folder = folder,
-                                           .netbuf_bytes = o->netbuf_bytes,
-                                           .unsafe_netbuf = o->unsafe_netbuf };
+    const bool is_auto = o->netbuf_bytes == 0;
+    const struct domain_options wanted = {
+        .spec = o->spec,
+        .netbuf_folder = folder,
+        .queue_bytes = is_auto ? OUTPUT_LIMIT_QUEUE : o->netbuf_bytes,
+        .plug_bytes = is_auto ? output_limit(o->timing.interval_ns, 0) : o->netbuf_bytes,
+        .vifs = o->vifs.all,
+        .vif_count = o->vifs.count,
+        .unsafe_netbuf = o->unsafe_netbuf,
+        .takes_over = d->past.lineage != 0,
+    };
     int rc = run_dir_netbuf(&o->run, folder, e);
 
     d->domain = running;
@@ -183,6 +196,7 @@ static int open_domain(struct primary_daemon *d, struct domain *running, struct 
     if (rc < 0)
         return rc;
     d->domain->guest->ops->info(d->domain->guest, &d->about);
+    output_open(&d->output, d->domain, is_auto, o->timing.interval_ns, clock_now_ns());
     return 0;
 }
 
@@ -197,7 +211,6 @@ static const struct primary_world primary_world = {
 static int open_engine(struct primary_daemon *d, struct primary_world *world, struct err *e)
 {
     const struct primary_options *o = d->options;
-    struct primary_past past;
     struct primary_parts parts = {
         .guest = d->domain->guest,
         .netbuf = d->domain->netbuf,
@@ -208,19 +221,18 @@ static int open_engine(struct primary_daemon *d, struct primary_world *world, st
                    .allowed = { .delta = o->delta }, .packing = o->packing,
                    .encoders = o->encoders },
         .lineage = rng_system_seed() | 1, /* never 0 */
-        .past = &past,
+        .past = &d->past,
         .wire_bytes = WIRE_BYTES,
     };
     int rc = fence_open(&d->fence, o->arbiter, FENCE_TIMEOUT_NS, e);
 
     *world = primary_world;
     world->context = d;
-    if (rc < 0 || (rc = past_load(d->past_path, &past, e)) < 0)
+    if (rc < 0)
         return rc;
     parts.fence = d->fence;
-    d->past = past;
     /* An earlier process may have been replaced by the backup: nothing leaves until the token says. */
-    if (past.given || (past.armed && !d->fence->ops->primary_owns))
+    if (d->past.given || (d->past.armed && !d->fence->ops->primary_owns))
         rc = d->domain->netbuf->ops->mark(d->domain->netbuf, 0, e);
     return rc < 0 ? rc : primary_engine_open(&d->engine, &parts, e);
 }
@@ -265,47 +277,34 @@ static void watch_engine(struct primary_daemon *d)
     loop_watch(&d->loop, fds.encoders, POLLIN);
 }
 
-/* Trouble with an interface is said when it begins and when it is over. The next mark fails with it. */
-static void watch_plug(struct primary_daemon *d)
-{
-    struct err e;
-    int rc = d->domain->netbuf->ops->watch(d->domain->netbuf, &e);
-
-    if (rc < 0 && d->degraded_ns == 0) {
-        d->degraded_ns = clock_now_ns();
-        log_warning("%s: degraded: %s", d->about.name, e.text);
-    } else if (rc == 0 && d->degraded_ns != 0) {
-        d->degraded_ns = 0;
-        log_notice("%s: its output is held again", d->about.name);
-    }
-}
-
 static uint64_t wake_at(const struct primary_daemon *d, bool is_busy)
 {
-    uint64_t engine = primary_engine_deadline(d->engine), announcing = announcing_deadline(&d->announcing);
+    uint64_t until = primary_engine_deadline(d->engine);
 
     if (is_busy || primary_engine_is_over(d->engine))
         return 0;
-    return engine < announcing ? engine : announcing;
+    if (until > announcing_deadline(&d->announcing))
+        until = announcing_deadline(&d->announcing);
+    return until < output_deadline(&d->output) ? until : output_deadline(&d->output);
 }
 
 static void turn(struct primary_daemon *d)
 {
     bool is_busy = work(d);
-    unsigned input, plug;
+    unsigned input, output;
 
     loop_begin(&d->loop);
     input = loop_watch(&d->loop, d->domain->ops->input_fd(d->domain), POLLIN);
-    plug = loop_watch(&d->loop, d->domain->netbuf->ops->fd(d->domain->netbuf), POLLIN);
+    output = output_watch(&d->output, &d->loop);
     control_watch(d->told.control, &d->loop);
     watch_engine(d);
     loop_wait(&d->loop, wake_at(d, is_busy));
     take_signals(d);
     if (loop_ready(&d->loop, input))
         d->domain->ops->input(d->domain);
-    if (loop_ready(&d->loop, plug) || d->degraded_ns != 0)
-        watch_plug(d);
     announcing_turn(&d->announcing, &d->told, d->about.name, clock_now_ns());
+    output_turn(&d->output, loop_ready(&d->loop, output) != 0, d->engine, &d->told, d->about.name,
+                clock_now_ns());
     control_serve(d->told.control, &d->loop, clock_now_ns());
 }
 

@@ -10,17 +10,19 @@
 #include "replicator/daemon/announcing.h"
 #include "replicator/proto/timing.h"
 #include "replicator/control/run_dir.h"
+#include "replicator/options.h"
 
 /* Where nothing else was asked for. */
 #define PRIMARY_BUFFER_PAGES 4096u
 #define PRIMARY_CACHE_BYTES  (UINT64_C(64) << 20)
-#define PRIMARY_NETBUF_BYTES (UINT64_C(16) << 20)
 
 struct primary_options {
     const char *spec, *to, *arbiter;
     struct run_dir run;
     struct timing timing;
-    uint64_t buffer_pages, cache_bytes, netbuf_bytes;
+    uint64_t buffer_pages, cache_bytes;
+    uint64_t netbuf_bytes; /* 0: by how long output is held */
+    struct option_list vifs;
     enum codec_changes delta; /* which compression may be used */
     enum pages_packing packing;
     unsigned encoders;    /* threads */

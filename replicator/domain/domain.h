@@ -19,8 +19,12 @@
 struct domain_options {
     const char *spec;          /* as the user wrote it */
     const char *netbuf_folder; /* of the plug's records; exists */
-    uint64_t netbuf_bytes;     /* of output held back, each interface */
+    uint64_t plug_bytes;       /* of output that the kernel holds, each interface */
+    uint64_t queue_bytes;      /* of output that this process holds */
+    const char *const *vifs;   /* --vif: names or patterns of interfaces, in place of those of the kind */
+    unsigned vif_count;
     bool unsafe_netbuf;        /* output is not held */
+    bool takes_over;           /* what an earlier process of ours holds is known to be ours to decide about */
 };
 
 struct domain;

@@ -8,8 +8,8 @@
 #include "checkpoint/sim/guest_sim.h"
 #include "checkpoint/sim/replica_sim.h"
 #include "netbuf/netbuf_none.h"
-#include "netbuf/netbuf_plug.h"
 #include "netbuf/netbuf_queue.h"
+#include "replicator/domain/domain_plug.h"
 #include "replicator/domain/nic.h"
 
 struct domain_sim {
@@ -55,20 +55,11 @@ static int open_nic(struct domain_sim *s, const struct guest *g, struct err *e)
 static int open_plug(struct domain_sim *s, const struct domain_options *o, struct err *e)
 {
     const char *tap = nic_tap_name(guest_sim_spec_of(s->domain.guest)->nic);
-    struct netbuf_plug_options plug = { .folder = o->netbuf_folder, .vifs = &tap, .count = 1,
-                                        .limit_bytes = o->netbuf_bytes };
-    struct guest_info about;
-    int rc;
+    int rc = domain_plug_open(&s->domain, o, &tap, 1, e);
 
-    s->domain.guest->ops->info(s->domain.guest, &about);
-    plug.domain = about.name;
-    memcpy(plug.uuid, about.uuid, sizeof(plug.uuid));
-    rc = netbuf_plug_open(&s->domain.netbuf, &plug, e);
-    if (rc < 0)
-        return rc;
-    s->domain.is_plugged = true;
-    guest_sim_connect(s->domain.guest, (struct guest_nic){ nic_send, &s->nic });
-    return 0;
+    if (rc == 0)
+        guest_sim_connect(s->domain.guest, (struct guest_nic){ nic_send, &s->nic });
+    return rc;
 }
 
 /* Frames go through the netbuf to the NIC. While the guest is paused. */
@@ -79,8 +70,11 @@ static int open_netbuf(struct domain_sim *s, const struct domain_options *o, str
 
     if (s->nic.is_tap && !o->unsafe_netbuf)
         return open_plug(s, o, e);
+    if (o->vif_count > 0)
+        return err_set(e, EINVAL, "--vif: a simulated guest has an interface only with nic=tap:NAME%s",
+                       o->unsafe_netbuf ? ", and --unsafe no-netbuf holds none" : "");
     rc = o->unsafe_netbuf ? netbuf_none_open(&s->domain.netbuf, sink, e)
-                          : netbuf_queue_open(&s->domain.netbuf, o->netbuf_bytes, sink, e);
+                          : netbuf_queue_open(&s->domain.netbuf, o->queue_bytes, sink, e);
     if (rc < 0)
         return rc;
     guest_sim_connect(s->domain.guest, (struct guest_nic){

@@ -11,8 +11,7 @@
 #include "checkpoint/guest_xen.h"
 #include "checkpoint/replica_xen.h"
 #include "netbuf/netbuf_none.h"
-#include "netbuf/netbuf_plug.h"
-#include "netbuf/netbuf_queue.h"
+#include "replicator/domain/domain_plug.h"
 
 #define INTERFACES "/sys/class/net"
 
@@ -84,29 +83,13 @@ static void send_nothing(UNUSED void *context, UNUSED const uint8_t *frame, UNUS
 {
 }
 
-static int open_plug(struct domain_xen *x, const struct domain_options *o, const struct vif_list *vifs,
-                     struct err *e)
-{
-    const char *names[XEN_VIFS_MAX];
-    struct netbuf_plug_options plug = { .folder = o->netbuf_folder, .vifs = names, .count = vifs->count,
-                                        .limit_bytes = o->netbuf_bytes };
-    struct guest_info about;
-    int rc;
-
-    for (unsigned i = 0; i < vifs->count; i++)
-        names[i] = vifs->names[i];
-    x->domain.guest->ops->info(x->domain.guest, &about);
-    plug.domain = about.name;
-    memcpy(plug.uuid, about.uuid, sizeof(plug.uuid));
-    rc = netbuf_plug_open(&x->domain.netbuf, &plug, e);
-    x->domain.is_plugged = rc == 0;
-    return rc;
-}
-
-/* A guest without interfaces says nothing: there is nothing to hold, and that is held. */
+/* Also those that are plugged in later are held, by their name; a guest without any says nothing, and
+ * that is held. */
 static int open_network(struct domain_xen *x, const struct domain_options *o, struct err *e)
 {
     const struct netbuf_sink nowhere = { send_nothing, NULL };
+    char pattern[XEN_BRIDGE_MAX + 1];
+    const char *own = pattern;
     struct vif_list vifs;
     int rc;
 
@@ -115,12 +98,12 @@ static int open_network(struct domain_xen *x, const struct domain_options *o, st
     rc = list_vifs(guest_xen_domid(x->domain.guest), &vifs, e);
     if (rc < 0)
         return rc;
-    if (vifs.count < x->config.vif_count)
-        return err_set(e, ENODEV, "%u of the domain's %u interfaces are called vif%u.N on this host: output of "
-                       "the others could not be held (vifname= is not supported)", vifs.count,
-                       x->config.vif_count, guest_xen_domid(x->domain.guest));
-    return vifs.count > 0 ? open_plug(x, o, &vifs, e)
-                          : netbuf_queue_open(&x->domain.netbuf, o->netbuf_bytes, nowhere, e);
+    if (vifs.count < x->config.vif_count && o->vif_count == 0)
+        return err_set(e, ENODEV, "%u of the domain's %u interfaces are called vif%u.N on this host: name all of "
+                       "them with --vif (vifname= is not followed)", vifs.count, x->config.vif_count,
+                       guest_xen_domid(x->domain.guest));
+    snprintf(pattern, sizeof(pattern), "vif%u.*", guest_xen_domid(x->domain.guest));
+    return domain_plug_open(&x->domain, o, &own, o->vif_count == 0, e);
 }
 
 /* ---- the table -------------------------------------------------------------------------------------- */

@@ -387,6 +387,8 @@ void primary_engine_status(const struct primary_engine *p, struct primary_status
         .gap_ns = &p->gap_ns,
         .end_reason = p->end_reason,
     };
+    p->parts.netbuf->ops->health(p->parts.netbuf, &ret->output);
+    ret->is_protected = ret->is_protected && ret->output.is_whole;
     pagecache_stats(p->out.cache, &ret->cache);
     p->parts.netbuf->ops->stats(p->parts.netbuf, &ret->netbuf);
 }

@@ -53,6 +53,7 @@ struct primary_status {
     struct pages_tally tally;
     struct pagecache_stats cache;
     struct netbuf_stats netbuf;
+    struct netbuf_health output;
     uint64_t sent_bytes;
     uint64_t since_ack_ns;       /* age of the newest ack */
     const struct histogram *pause_ns, *commit_ns, *gap_ns; /* pause; pause→release; ack→ack */

@@ -78,6 +78,8 @@ static json_t *why_unprotected(const struct primary_status *s, const struct prim
     default:
         break;
     }
+    if (!s->output.is_whole)
+        return json_sprintf("not all output is held: %s", s->output.degraded);
     return json_string(f->holds_output ? "no checkpoint of this session is acknowledged yet"
                                        : "output is not held (--unsafe no-netbuf)");
 }
@@ -89,14 +91,28 @@ static json_t *cache_json(const struct pagecache_stats *c)
                      number(c->evictions));
 }
 
-static json_t *netbuf_json(const struct netbuf_stats *n)
+static json_t *port_json(const struct netbuf_port *p)
 {
-    return json_pack("{s:o, s:o, s:o, s:o}", "held_frames", number(n->held_frames), "held_bytes",
-                     number(n->held_bytes), "released", number(n->released_frames), "dropped",
-                     number(n->dropped_frames));
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", p->name, "state", p->state, "held_frames",
+                     number(p->held_frames), "held_bytes", number(p->held_bytes), "released",
+                     number(p->released_frames), "dropped", number(p->dropped_frames));
 }
 
-static void add_primary_work(json_t *o, const struct primary_status *s)
+static json_t *netbuf_json(const struct primary_status *s, const struct primary_facts *f)
+{
+    const struct netbuf_stats *n = &s->netbuf;
+    json_t *ports = json_array();
+
+    for (unsigned i = 0; i < f->port_count; i++)
+        json_array_append_new(ports, port_json(&f->ports[i]));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "held_frames", number(n->held_frames),
+                     "held_bytes", number(n->held_bytes), "released", number(n->released_frames), "dropped",
+                     number(n->dropped_frames), "lost", number(n->lost_frames), "limit_bytes",
+                     number(n->limit_bytes), "troubles", number(s->output.troubles), "newest_trouble",
+                     s->output.newest, "interfaces", ports);
+}
+
+static void add_primary_work(json_t *o, const struct primary_status *s, const struct primary_facts *f)
 {
     json_object_set_new(o, "dirty_pages", number(s->dirty_last));
     json_object_set_new(o, "guest_pages", number(s->guest_pages));
@@ -110,7 +126,7 @@ static void add_primary_work(json_t *o, const struct primary_status *s)
     json_object_set_new(o, "pause_us", quantiles_us(s->pause_ns));
     json_object_set_new(o, "commit_us", quantiles_us(s->commit_ns));
     json_object_set_new(o, "gap_us", quantiles_us(s->gap_ns));
-    json_object_set_new(o, "netbuf", netbuf_json(&s->netbuf));
+    json_object_set_new(o, "netbuf", netbuf_json(s, f));
 }
 
 json_t *status_json_primary(const struct primary_status *s, const struct primary_facts *f)
@@ -122,6 +138,7 @@ json_t *status_json_primary(const struct primary_status *s, const struct primary
                           s->is_protected, "reason", why_unprotected(s, f), "output",
                           output_word(s, f));
 
+    json_object_set_new(o, "degraded", f->degraded[0] ? json_string(f->degraded) : json_null());
     json_object_set_new(o, "spec", json_string(f->guest->spec));
     json_object_set_new(o, "epoch", number(s->epoch));
     json_object_set_new(o, "acked", number(s->acked));
@@ -129,7 +146,7 @@ json_t *status_json_primary(const struct primary_status *s, const struct primary
     json_object_set_new(o, "lineage", hex(s->lineage));
     json_object_set_new(o, "term", number(s->term));
     json_object_set_new(o, "session", number(s->session));
-    add_primary_work(o, s);
+    add_primary_work(o, s, f);
     json_object_set_new(o, "hold_us", quantiles_us(f->hold_ns));
     json_object_set_new(o, "last_ack_age_ms", json_real((double)s->since_ack_ns / 1e6));
     json_object_set_new(o, "refused",

@@ -16,6 +16,9 @@ struct primary_facts {
     bool holds_output;           /* the netbuf does (not --unsafe=no-netbuf) */
     const struct histogram *hold_ns;
     const char *last_loss;       /* why the last session went, or "" */
+    const char *degraded;        /* what is amiss with the output, or "" */
+    const struct netbuf_port *ports;
+    unsigned port_count;
 };
 
 json_t *status_json_primary(const struct primary_status *s, const struct primary_facts *f);

@@ -28,6 +28,16 @@ static void quantiles(FILE *to, const char *label, const json_t *q)
             real(q, "p99") / 1e3, real(q, "max") / 1e3);
 }
 
+static void port_words(FILE *to, const json_t *ports)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(ports, i, one)
+        fprintf(to, "  %-10s %s, %lld frames (%lld octets) held, %lld dropped\n", text(one, "name"),
+                text(one, "state"), whole(one, "held_frames"), whole(one, "held_bytes"), whole(one, "dropped"));
+}
+
 static void primary_words(FILE *to, const json_t *s)
 {
     const json_t *netbuf = json_object_get(s, "netbuf");
@@ -39,8 +49,15 @@ static void primary_words(FILE *to, const json_t *s)
         fprintf(to, "  %-10s %s\n", "because", text(s, "reason"));
     if (*text(s, "refused"))
         fprintf(to, "  %-10s %s\n", "refused", text(s, "refused"));
-    fprintf(to, "  %-10s %s, %lld frames (%lld octets) held, %lld dropped\n", "output", text(s, "output"),
-            whole(netbuf, "held_frames"), whole(netbuf, "held_bytes"), whole(netbuf, "dropped"));
+    if (*text(s, "degraded"))
+        fprintf(to, "  %-10s %s\n", "DEGRADED", text(s, "degraded"));
+    fprintf(to, "  %-10s %s, %lld frames (%lld octets) held, %lld dropped, %lld lost; room for %.1f MiB\n",
+            "output", text(s, "output"), whole(netbuf, "held_frames"), whole(netbuf, "held_bytes"),
+            whole(netbuf, "dropped"), whole(netbuf, "lost"), real(netbuf, "limit_bytes") / 1048576);
+    port_words(to, json_object_get(netbuf, "interfaces"));
+    if (*text(netbuf, "newest_trouble"))
+        fprintf(to, "  %-10s %lld, the newest: %s\n", "troubles", whole(netbuf, "troubles"),
+                text(netbuf, "newest_trouble"));
     fprintf(to, "  %-10s %lld acknowledged of %lld, term %lld, newest %.0f ms ago\n", "epochs",
             whole(s, "acked"), whole(s, "epoch"), whole(s, "term"), real(s, "last_ack_age_ms"));
     fprintf(to, "  %-10s %lld of %lld pages in the newest epoch; sent %.1f MiB for %.1f MiB (%.1f : 1)\n",

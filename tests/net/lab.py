@@ -26,7 +26,7 @@ CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
 PACKET_AUXDATA = 8
 SOL_PACKET = 263
-SO_RCVBUFFORCE = 33
+SO_RCVBUFFORCE, SO_SNDBUFFORCE = 33, 32
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,6 +64,7 @@ def packet_socket(namespace, interface):
     def make():
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        s.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 64 << 20)  # what is held is still the sender's
         s.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         s.bind((interface, ETH_P_ALL))
         s.setblocking(False)
@@ -193,8 +194,13 @@ class Driver:
         assert answer and answer.startswith("ok"), f"{line}: {answer}"
         return [int(n) for n in answer.split()[1:]]
 
-    def open(self, lab, limit=LIMIT):
-        self.do(f"open {lab.folder} web1 {limit} {','.join(lab.vifs)}")
+    def open(self, lab, limit=LIMIT, vifs=None, how=""):
+        self.do(f"open {lab.folder} web1 {limit} {vifs or ','.join(lab.vifs)} {how}".rstrip())
+
+    def health(self):
+        """Whether all is held, how many troubles there were, the newest one, and what is amiss."""
+        head, newest, degraded = self.say("health").split("|")
+        return head.split()[1] == "whole", int(head.split()[2]), newest, degraded
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

@@ -1,5 +1,7 @@
 /* plug_driver — a process whose network buffer is driven by lines on stdin, one answer a line:
- *   open FOLDER DOMAIN LIMIT IF[,IF…] | mark N | release N | late N | pass | drop | watch | close
+ *   open FOLDER DOMAIN LIMIT IF[,IF…] [over|other]   over: what a dead process holds; other: of another uuid
+ *   mark N | release N | late N | pass | drop | watch | close | resize N
+ *   health → ok whole|broken TROUBLES|NEWEST|DEGRADED
  *   stats → ok HELD_FRAMES HELD_BYTES RELEASED DROPPED
  *   bench N → ok MARK_NS RELEASE_NS (medians of N epochs)
  * "ok …" or "error ERRNO text". End of input ends it without close, as a death would. */
@@ -31,7 +33,7 @@ static void drive_open(char *words)
 {
     const char *names[VIFS_MAX];
     struct netbuf_plug_options o = { .vifs = names };
-    char *rest = NULL, *vifs;
+    char *rest = NULL, *vifs, *how;
     struct err e;
 
     o.folder = strtok_r(words, " ", &rest);
@@ -40,6 +42,9 @@ static void drive_open(char *words)
     vifs = strtok_r(NULL, " ", &rest);
     for (char *next = NULL, *one = strtok_r(vifs, ",", &next); one; one = strtok_r(NULL, ",", &next))
         names[o.count++] = one;
+    how = strtok_r(NULL, " ", &rest);
+    o.takes_over = how != NULL;
+    o.uuid[0] = how && strcmp(how, "other") == 0;
     answer(netbuf_plug_open(&netbuf, &o, &e), &e);
 }
 
@@ -50,6 +55,14 @@ static void drive_stats(void)
     netbuf->ops->stats(netbuf, &s);
     printf("ok %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", s.held_frames, s.held_bytes,
            s.released_frames, s.dropped_frames + s.lost_frames);
+}
+
+static void drive_health(void)
+{
+    struct netbuf_health h;
+
+    netbuf->ops->health(netbuf, &h);
+    printf("ok %s %" PRIu64 "|%s|%s\n", h.is_whole ? "whole" : "broken", h.troubles, h.newest, h.degraded);
 }
 
 static void drive_bench(uint64_t epochs)
@@ -101,6 +114,10 @@ static void drive(char *line)
         answer(netbuf->ops->drop(netbuf, &e), &e);
     else if (strcmp(line, "watch") == 0)
         answer(netbuf->ops->watch(netbuf, &e), &e);
+    else if (strcmp(line, "resize") == 0)
+        answer(netbuf_plug_resize(netbuf, n, &e), &e);
+    else if (strcmp(line, "health") == 0)
+        drive_health();
     else if (strcmp(line, "stats") == 0)
         drive_stats();
     else if (strcmp(line, "bench") == 0)

@@ -1,0 +1,40 @@
+/* domain_plug — see domain_plug.h. */
+#include "replicator/domain/domain_plug.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+
+#include "netbuf/netbuf_plug.h"
+
+static bool is_held(const struct domain_options *o, const char *interface)
+{
+    for (unsigned i = 0; i < o->vif_count; i++)
+        if (strcmp(o->vifs[i], interface) == 0 || fnmatch(o->vifs[i], interface, 0) == 0)
+            return true;
+    return false;
+}
+
+int domain_plug_open(struct domain *d, const struct domain_options *o, const char *const *own,
+                     unsigned count, struct err *e)
+{
+    struct netbuf_plug_options plug = { .folder = o->netbuf_folder, .vifs = own, .count = count,
+                                        .limit_bytes = o->plug_bytes, .takes_over = o->takes_over };
+    struct guest_info about;
+    int rc;
+
+    for (unsigned i = 0; o->vif_count > 0 && i < count; i++)
+        if (!is_held(o, own[i]))
+            return err_set(e, EINVAL, "--vif leaves out %s, an interface of the guest: its output would not "
+                           "be held; add --vif '%s'", own[i], own[i]);
+    if (o->vif_count > 0) {
+        plug.vifs = o->vifs;
+        plug.count = o->vif_count;
+    }
+    d->guest->ops->info(d->guest, &about);
+    plug.domain = about.name;
+    memcpy(plug.uuid, about.uuid, sizeof(plug.uuid));
+    rc = netbuf_plug_open(&d->netbuf, &plug, e);
+    d->is_plugged = rc == 0;
+    return rc;
+}

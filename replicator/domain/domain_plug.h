@@ -1,0 +1,13 @@
+/* domain_plug — the kernel's plug for a domain's interfaces: those that its kind knows, or those of --vif. */
+#ifndef REPLICATOR_DOMAIN_PLUG_H
+#define REPLICATOR_DOMAIN_PLUG_H
+
+#include "replicator/domain/domain.h"
+
+/* Fills in d->netbuf (its guest is there). `own`: the domain's interfaces on this host, names or patterns
+ * (vif7.*: also those that are plugged in later). -EINVAL: --vif leaves one of these out, whose output
+ * nobody would hold; else as netbuf_plug_open. */
+MUST_CHECK int domain_plug_open(struct domain *d, const struct domain_options *o, const char *const *own,
+                                unsigned count, struct err *e);
+
+#endif

@@ -1,0 +1,87 @@
+/* status — what is amiss with the output is in the object and in the words, by name. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replicator/stats/status_json.h"
+#include "replicator/stats/status_words.h"
+
+static const struct histogram none;
+
+static json_t *status_of(const char *degraded, bool is_whole)
+{
+    static const struct guest_info guest = { .name = "web1" };
+    static const struct netbuf_port ports[] = { { "vif7.0", "holding", 3, 400, 50, 6 },
+                                                { "vif7.1", "gone", 0, 0, 0, 0 } };
+    const struct primary_facts facts = { .guest = &guest, .holds_output = true, .hold_ns = &none, .last_loss = "",
+                                         .degraded = degraded, .ports = ports, .port_count = 2 };
+    struct primary_status s = {
+        .state = P_READY,
+        .is_held = true,
+        .netbuf = { .held_frames = 3, .held_bytes = 400, .dropped_frames = 6, .lost_frames = 2,
+                    .limit_bytes = 65536 },
+        .output = { .is_whole = is_whole, .troubles = 4, .newest = "vif7.1 was unplugged" },
+        .pause_ns = &none, .commit_ns = &none, .gap_ns = &none,
+    };
+
+    strcpy(s.output.degraded, degraded);
+    return status_json_primary(&s, &facts);
+}
+
+static const char *words_of(const json_t *status)
+{
+    static char text[4096];
+    FILE *to = fmemopen(text, sizeof(text), "w");
+
+    assert_non_null(to);
+    status_words(to, status);
+    fclose(to);
+    return text;
+}
+
+static void every_interface_is_listed_with_what_it_holds_and_lost(UNUSED void **state)
+{
+    json_t *o = status_of("", true), *netbuf = json_object_get(o, "netbuf"), *ports;
+    const char *words;
+
+    ports = json_object_get(netbuf, "interfaces");
+    assert_int_equal(json_array_size(ports), 2);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(ports, 1), "state")), "gone");
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(ports, 0), "dropped")), 6);
+    assert_int_equal(json_integer_value(json_object_get(netbuf, "lost")), 2);
+    assert_int_equal(json_integer_value(json_object_get(netbuf, "limit_bytes")), 65536);
+    assert_true(json_is_null(json_object_get(o, "degraded")));
+    words = words_of(o);
+    assert_non_null(strstr(words, "vif7.0     holding, 3 frames (400 octets) held, 6 dropped"));
+    assert_non_null(strstr(words, "4, the newest: vif7.1 was unplugged"));
+    assert_null(strstr(words, "DEGRADED"));
+    json_decref(o);
+}
+
+static void a_degrade_is_named_and_output_that_is_not_held_says_why(UNUSED void **state)
+{
+    json_t *o = status_of("interface vif7.1 is unplugged", true);
+
+    assert_string_equal(json_string_value(json_object_get(o, "degraded")), "interface vif7.1 is unplugged");
+    assert_non_null(strstr(words_of(o), "DEGRADED   interface vif7.1 is unplugged"));
+    json_decref(o);
+    o = status_of("vif7.1 has filters", false);
+    assert_string_equal(json_string_value(json_object_get(o, "reason")),
+                        "not all output is held: vif7.1 has filters");
+    json_decref(o);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_interface_is_listed_with_what_it_holds_and_lost),
+        cmocka_unit_test(a_degrade_is_named_and_output_that_is_not_held_says_why),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
