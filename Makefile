@@ -267,6 +267,9 @@ $(BUILD)/xenlab/workload: tests/xenlab/guest/workload.c $(BUILD)/release/flags |
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LANGUAGE) $(ERRORS) -O2 -g -static -o $@ $<
 
+$(BUILD)/xenlab/%: $(BUILD)/test/obj/tests/xenlab/%.o $(BUILD)/test/replicator.a
+	$(call link,test)
+
 .PHONY: xenlab-up xenlab-down xenlab-shell
 xenlab-up: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload
 	@bash tests/tools/need-packages.sh xen

@@ -152,7 +152,7 @@ static int populate(struct replica_xen_memory *m, uint64_t pfn, struct err *e)
 
 uint8_t *replica_xen_memory_page(struct replica_xen_memory *m, uint64_t pfn, struct err *e)
 {
-    if (pfn >= m->pages) {
+    if (pfn >= m->pages || m->is_broken) {
         err_set(e, EINVAL, "pfn %#" PRIx64 " is not the replica's", pfn);
         return NULL;
     }
@@ -167,34 +167,53 @@ uint8_t *replica_xen_memory_page(struct replica_xen_memory *m, uint64_t pfn, str
 
 /* ---- giving back --------------------------------------------------------------------------------- */
 
-/* Unmapped first: the hypervisor frees nothing that is mapped. */
-static int give_back(struct replica_xen_memory *m, xen_pfn_t *frames, size_t n, struct err *e)
+/* What is left of a stretch that was unmapped. */
+static int map_again(struct replica_xen_memory *m, uint64_t first, size_t n, struct err *e)
 {
+    xen_pfn_t frames[REPLICA_XEN_STRETCH];
+    int errors[REPLICA_XEN_STRETCH];
+    void *at;
+
     for (size_t i = 0; i < n; i++)
-        must(reserve(place(m, frames[i]), PAGE_BYTES, MAP_FIXED) != MAP_FAILED);
+        frames[i] = first + i;
+    at = xenforeignmemory_map2(m->host->memory, m->domain.domid, place(m, first), PROT_READ | PROT_WRITE,
+                               MAP_FIXED, n, frames, errors);
+    m->is_broken = at != place(m, first);
+    for (size_t i = 0; i < n && !m->is_broken; i++)
+        m->is_broken = dirty_has(&m->used, first + i) && errors[i] != 0;
+    return m->is_broken ? xen_host_failed(m->host, e, "memory of the replica can't be mapped again") : 0;
+}
+
+/* Unmapped first: the hypervisor frees nothing that is mapped. As a whole, because the kernel does not
+ * divide such mappings. */
+static int trim_stretch(struct replica_xen_memory *m, uint64_t first, struct err *e)
+{
+    uint64_t left = m->pages - first;
+    size_t stretch = left < REPLICA_XEN_STRETCH ? (size_t)left : REPLICA_XEN_STRETCH, n = 0;
+    xen_pfn_t frames[REPLICA_XEN_STRETCH];
+
+    for (uint64_t pfn = first; pfn < first + stretch; pfn++)
+        if (dirty_has(&m->populated, pfn) && !dirty_has(&m->used, pfn))
+            frames[n++] = pfn;
+    if (n == 0)
+        return 0;
+    if (reserve(place(m, first), stretch * PAGE_BYTES, MAP_FIXED) == MAP_FAILED)
+        return err_set(e, errno, "unused pages of the replica can't be unmapped: %m");
     if (xc_domain_decrease_reservation_exact(m->host->xc, m->domain.domid, n, 0, frames) < 0)
         return xen_host_failed(m->host, e, "%zu unused pages of the replica can't be given back", n);
-    return 0;
+    for (size_t i = 0; i < n; i++)
+        dirty_unset(&m->populated, frames[i]);
+    return n < stretch ? map_again(m, first, stretch, e) : 0;
 }
 
 int replica_xen_memory_trim(struct replica_xen_memory *m, struct err *e)
 {
-    xen_pfn_t frames[REPLICA_XEN_STRETCH];
-    size_t n = 0;
-    int rc;
+    int rc = 0;
 
-    for (uint64_t word = 0; word < (m->pages + 63) / 64; word++) {
-        uint64_t unused = m->populated.words[word] & ~m->used.words[word];
-
-        for (; unused; unused &= unused - 1) {
-            frames[n] = word * 64 + (unsigned)__builtin_ctzll(unused);
-            dirty_unset(&m->populated, frames[n++]);
-            if (n == REPLICA_XEN_STRETCH) {
-                if ((rc = give_back(m, frames, n, e)) < 0)
-                    return rc;
-                n = 0;
-            }
-        }
+    for (uint64_t pfn = 0; rc == 0 && (pfn = dirty_next(&m->populated, pfn)) < m->pages;
+         pfn += REPLICA_XEN_STRETCH) {
+        pfn -= pfn % REPLICA_XEN_STRETCH;
+        rc = trim_stretch(m, pfn, e);
     }
-    return n > 0 ? give_back(m, frames, n, e) : 0;
+    return rc;
 }

@@ -22,6 +22,7 @@ struct replica_xen_memory {
     uint8_t *base;          /* of the whole physical map; inaccessible where nothing is populated */
     struct dirty populated; /* and mapped */
     struct dirty used;      /* has been asked for */
+    bool is_broken;         /* something of it is no longer mapped */
 };
 
 /* ram_pages: how much memory it has, of the `pages` of its physical map. */

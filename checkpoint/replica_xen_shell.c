@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,6 +173,18 @@ void replica_xen_shell_feed(struct replica_xen_shell *s, struct view octets)
     want_to_feed(s, true);
 }
 
+/* Nobody reads any more: xl is about to end, and what it says then is the reason. No longer watched,
+ * because a broken pipe is always an event. */
+static bool is_broken(struct replica_xen_shell *s)
+{
+    struct pollfd fd = { .fd = s->feed };
+
+    if (poll(&fd, 1, 0) != 1 || !(fd.revents & POLLERR))
+        return false;
+    (void)epoll_ctl(s->events, EPOLL_CTL_DEL, s->feed, NULL);
+    return true;
+}
+
 static bool is_drained(const struct replica_xen_shell *s)
 {
     int waiting = 0;
@@ -181,17 +194,18 @@ static bool is_drained(const struct replica_xen_shell *s)
 
 int replica_xen_shell_pump(struct replica_xen_shell *s, struct err *e)
 {
-    ssize_t n = 1;
+    ssize_t n;
 
     look(s);
     if (s->is_over)
         return ended(s, e);
+    if (is_broken(s))
+        return 0;
     while (s->octets.left > 0 && (n = write(s->feed, s->octets.at, s->octets.left)) > 0) {
         s->octets.at += n;
         s->octets.left -= (size_t)n;
     }
-    /* A pipe that broke: xl is about to end, and what it says then is the reason. */
-    if ((n < 0 && errno != EAGAIN) || s->octets.left > 0 || !is_drained(s))
+    if (s->octets.left > 0 || !is_drained(s))
         return 0;
     want_to_feed(s, false);
     return 1;
