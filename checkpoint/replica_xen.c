@@ -25,6 +25,7 @@
 
 #define XL_LOCK      "/var/lock/xl"
 #define OCTETS_BYTES (GUEST_STATE_MAX + GUEST_SPEC_MAX + REPLICA_XEN_HEAD_EXTRA + REPLICA_XEN_TAIL_EXTRA)
+#define VAIN_KB      8192u /* populated with a stretch, and not the guest's: given back at activation */
 #define NS_IN_S      UINT64_C(1000000000)
 
 /* Only forwards; LOST from any. */
@@ -48,6 +49,7 @@ struct replica_of_xen {
     struct xen_domain domain;         /* from READY on */
     struct replica_xen_shell shell;
     struct replica_xen_memory memory;
+    uint64_t limit_kb;                /* of its memory, once it is activated */
     int timer;                        /* while BEGINNING */
     uint64_t preamble_digest;
     size_t state_bytes;               /* 0: nothing committed yet */
@@ -148,6 +150,11 @@ static int check_lock(const struct replica_of_xen *x, struct err *e)
                    "with dom0_mem=");
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* xl has worked off all that comes before memory, so the domain is there. */
 static int take_shell(struct replica_of_xen *x, struct err *e)
 {
@@ -161,9 +168,9 @@ static int take_shell(struct replica_of_xen *x, struct err *e)
         return err_set(e, ENOENT, "xl has made no domain for the replica of %s", x->shape.name);
     if ((rc = xen_domain_look(&x->host, &x->domain, &now, e)) < 0)
         return rc;
-    if (now.max_memkb < x->shape.max_memkb &&
-        xc_domain_setmaxmem(x->host.xc, x->domain.domid, x->shape.max_memkb) < 0)
-        return xen_host_failed(&x->host, e, "the replica can't have %" PRIu64 " KiB", x->shape.max_memkb);
+    x->limit_kb = larger(now.max_memkb, x->shape.max_memkb);
+    if (xc_domain_setmaxmem(x->host.xc, x->domain.domid, larger(x->limit_kb, x->config.ram_kb) + VAIN_KB) < 0)
+        return xen_host_failed(&x->host, e, "the replica can't have %" PRIu64 " KiB", x->limit_kb);
     if (!xs_watch(x->host.store, "@releaseDomain", "replica"))
         return xen_host_failed(&x->host, e, "the replica's domain can't be watched");
     if ((rc = replica_xen_shell_watch(&x->shell, xs_fileno(x->host.store), e)) < 0)
@@ -309,8 +316,8 @@ static int begin_activation(struct replica_of_xen *x, struct err *e)
     if ((rc = replica_xen_tail(&to, (struct view){ x->state, x->state_bytes }, e)) < 0 ||
         (rc = rename_domain(x, e)) < 0)
         return rc;
-    if (replica_xen_memory_trim(&x->memory, &unused) < 0)
-        unused.code = 0; /* pages that nobody uses stay the domain's: no reason not to run it */
+    if (replica_xen_memory_trim(&x->memory, &unused) == 0) /* else it has a few more: it may run */
+        (void)xc_domain_setmaxmem(x->host.xc, x->domain.domid, x->limit_kb);
     replica_xen_shell_feed(&x->shell, (struct view){ x->octets, OCTETS_BYTES - to.left });
     x->phase = PHASE_STATE;
     return 0;

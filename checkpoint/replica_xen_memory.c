@@ -118,22 +118,12 @@ static size_t populate_stretch(struct replica_xen_memory *m, uint64_t first)
     return populate_singly(m, first, REPLICA_XEN_STRETCH);
 }
 
-/* The hypervisor has no more for this domain: what was populated in vain is given back first. */
 static int populate_page(struct replica_xen_memory *m, uint64_t pfn, struct err *e)
 {
-    int rc;
-
-    if (populate_singly(m, pfn, 1) == 0) {
-        if ((rc = replica_xen_memory_trim(m, e)) < 0)
-            return rc;
-        errno = 0;
-        if (populate_singly(m, pfn, 1) == 0) {
-            errno = ENOMEM;
-            return xen_host_failed(m->host, e, "the hypervisor has no memory for pfn %#" PRIx64
-                                   " of the replica", pfn);
-        }
-    }
-    return map(m, pfn, 1, e);
+    if (populate_singly(m, pfn, 1) == 1)
+        return map(m, pfn, 1, e);
+    errno = ENOMEM;
+    return xen_host_failed(m->host, e, "the hypervisor has no memory for pfn %#" PRIx64 " of the replica", pfn);
 }
 
 static int populate(struct replica_xen_memory *m, uint64_t pfn, struct err *e)
@@ -152,7 +142,7 @@ static int populate(struct replica_xen_memory *m, uint64_t pfn, struct err *e)
 
 uint8_t *replica_xen_memory_page(struct replica_xen_memory *m, uint64_t pfn, struct err *e)
 {
-    if (pfn >= m->pages || m->is_broken) {
+    if (pfn >= m->pages) {
         err_set(e, EINVAL, "pfn %#" PRIx64 " is not the replica's", pfn);
         return NULL;
     }
@@ -166,23 +156,6 @@ uint8_t *replica_xen_memory_page(struct replica_xen_memory *m, uint64_t pfn, str
 }
 
 /* ---- giving back --------------------------------------------------------------------------------- */
-
-/* What is left of a stretch that was unmapped. */
-static int map_again(struct replica_xen_memory *m, uint64_t first, size_t n, struct err *e)
-{
-    xen_pfn_t frames[REPLICA_XEN_STRETCH];
-    int errors[REPLICA_XEN_STRETCH];
-    void *at;
-
-    for (size_t i = 0; i < n; i++)
-        frames[i] = first + i;
-    at = xenforeignmemory_map2(m->host->memory, m->domain.domid, place(m, first), PROT_READ | PROT_WRITE,
-                               MAP_FIXED, n, frames, errors);
-    m->is_broken = at != place(m, first);
-    for (size_t i = 0; i < n && !m->is_broken; i++)
-        m->is_broken = dirty_has(&m->used, first + i) && errors[i] != 0;
-    return m->is_broken ? xen_host_failed(m->host, e, "memory of the replica can't be mapped again") : 0;
-}
 
 /* Unmapped first: the hypervisor frees nothing that is mapped. As a whole, because the kernel does not
  * divide such mappings. */
@@ -201,9 +174,7 @@ static int trim_stretch(struct replica_xen_memory *m, uint64_t first, struct err
         return err_set(e, errno, "unused pages of the replica can't be unmapped: %m");
     if (xc_domain_decrease_reservation_exact(m->host->xc, m->domain.domid, n, 0, frames) < 0)
         return xen_host_failed(m->host, e, "%zu unused pages of the replica can't be given back", n);
-    for (size_t i = 0; i < n; i++)
-        dirty_unset(&m->populated, frames[i]);
-    return n < stretch ? map_again(m, first, stretch, e) : 0;
+    return 0;
 }
 
 int replica_xen_memory_trim(struct replica_xen_memory *m, struct err *e)

@@ -1,7 +1,8 @@
 /* replica_xen_memory — the memory of a shell domain, populated as it is asked for and kept mapped: a page
  * that was had once is had for ever after (P4). In stretches of 2 MiB where the domain's memory is known
  * to be whole, so that the guest gets large pages and the mapping few pieces; page by page elsewhere.
- * Only for a domain whose physical map nobody else changes. */
+ * Only for a domain whose physical map nobody else changes, and that may have as much as it asks for
+ * until the trim: more than the guest has, by what stretches hold in vain. */
 #ifndef REPLICATOR_CHECKPOINT_REPLICA_XEN_MEMORY_H
 #define REPLICATOR_CHECKPOINT_REPLICA_XEN_MEMORY_H
 
@@ -22,7 +23,6 @@ struct replica_xen_memory {
     uint8_t *base;          /* of the whole physical map; inaccessible where nothing is populated */
     struct dirty populated; /* and mapped */
     struct dirty used;      /* has been asked for */
-    bool is_broken;         /* something of it is no longer mapped */
 };
 
 /* ram_pages: how much memory it has, of the `pages` of its physical map. */
@@ -34,7 +34,8 @@ void replica_xen_memory_close(struct replica_xen_memory *m); /* unmaps; any stat
 /* NULL and e filled when it can't be had; zeros when it is new. */
 uint8_t *replica_xen_memory_page(struct replica_xen_memory *m, uint64_t pfn, struct err *e);
 
-/* Gives back what was populated and never asked for. */
+/* Gives back what was populated and never asked for. The last thing that is done to it: no page can be
+ * asked for afterwards. */
 MUST_CHECK int replica_xen_memory_trim(struct replica_xen_memory *m, struct err *e);
 
 /* Whether the stretch that begins at pfn is memory from end to end, for a domain with so much of it:
