@@ -47,7 +47,9 @@ struct guest_ops {
     int (*preamble)(struct guest *g, struct sink *to, struct err *e);
 
     /* Stops every vCPU; on return nothing in the guest runs and no frame leaves it.
-     * -ECANCELED when the guest has ended by itself (see life). */
+     * -EAGAIN: it was asked to and runs on for now (a guest that suspends by itself takes its time);
+     * call again when event_fd is readable, and now and then. -ECANCELED: it has ended by itself (see
+     * life). Any other failure: it runs on, and is not asked any more. */
     int (*pause)(struct guest *g, struct err *e);
 
     /* ORs the log of pages written since the last call into `into`, and clears the log. After a

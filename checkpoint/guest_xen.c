@@ -32,6 +32,7 @@ struct guest_xen {
     bool is_still;     /* suspended by us, or found so */
     bool is_held;      /* paused by its toolstack until the first resume */
     bool is_destroyed;
+    uint64_t asked_ns; /* when the pause began */
     struct guest_xen_times times;
     struct xen_shape shape;
     char spec[GUEST_SPEC_MAX + 1];
@@ -117,16 +118,26 @@ static int xen_event_fd(struct guest *g)
 
 /* ---- the blackout ------------------------------------------------------------------------------ */
 
+static int ask_pause(struct guest_xen *x, struct err *e)
+{
+    x->asked_ns = clock_now_ns();
+    x->times = (struct guest_xen_times){ 0 };
+    return xen_suspend_ask(&x->suspend, GUEST_XEN_SUSPEND_NS, e);
+}
+
 static int xen_pause(struct guest *g, struct err *e)
 {
     struct guest_xen *x = xen_of(g);
-    uint64_t began_ns = clock_now_ns();
-    int rc = xen_suspend_domain(&x->suspend, GUEST_XEN_SUSPEND_NS, e);
+    int rc = x->suspend.is_asked ? 0 : ask_pause(x, e);
 
-    x->times = (struct guest_xen_times){ .suspend_ns = clock_now_ns() - began_ns };
+    if (rc == 0)
+        rc = xen_suspend_poll(&x->suspend, e);
+    if (rc == 0)
+        return err_set(e, EAGAIN, "%s is suspending", x->shape.name);
+    x->times.suspend_ns = clock_now_ns() - x->asked_ns;
     if (rc == -ECANCELED)
         look(x);
-    x->is_still = rc == 0 || rc == -ECANCELED;
+    x->is_still = rc > 0 || rc == -ECANCELED;
     return rc < 0 ? err_wrap(e, "%s", x->shape.name) : 0;
 }
 

@@ -11,7 +11,7 @@
 #include "checkpoint/guest.h"
 #include "checkpoint/xen_shape.h"
 
-#define GUEST_XEN_SUSPEND_NS (UINT64_C(10) * 1000000000) /* that a guest gets to suspend */
+#define GUEST_XEN_SUSPEND_NS (UINT64_C(10) * 1000000000) /* that a guest gets to answer */
 
 /* Opens the domain with this name, number or UUID. -ENOENT: no such; -EOPNOTSUPP: it can't be
  * protected, with the reason; -ENODEV, -EACCES: no Xen, or no right to it. */

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +19,6 @@
 #define WATCH_PATH  "@releaseDomain"
 #define WATCH_TOKEN "replicator"
 #define REQUEST     "suspend"
-#define LOOK_NS     (200 * NS_PER_MS) /* a look at least so often: a lost event delays, no more */
 
 static void control_path(const struct xen_suspend *s, char to[64])
 {
@@ -140,41 +138,6 @@ static int ask(struct xen_suspend *s, struct err *e)
     return ask_by_store(s, e);
 }
 
-static void wait_for_event(struct xen_suspend *s, uint64_t until_ns)
-{
-    uint64_t now = clock_now_ns(), left = now < until_ns ? until_ns - now : 0;
-    struct pollfd p[2] = { { .fd = xen_suspend_fd(s), .events = POLLIN },
-                           { .fd = s->channels ? xenevtchn_fd(s->channels) : -1, .events = POLLIN } };
-    int port;
-
-    if (left > LOOK_NS)
-        left = LOOK_NS;
-    poll(p, 2, (int)((left + NS_PER_MS - 1) / NS_PER_MS));
-    if (p[1].revents & POLLIN && (port = xenevtchn_pending(s->channels)) >= 0)
-        (void)xenevtchn_unmask(s->channels, (evtchn_port_t)port);
-    (void)drain(s);
-}
-
-/* 1: it lies still; 0: it runs when the time is over. */
-static int await(struct xen_suspend *s, uint64_t until_ns, struct err *e)
-{
-    struct xen_look look;
-
-    for (;;) {
-        int rc = xen_domain_look(s->host, &s->domain, &look, e);
-
-        if (rc < 0)
-            return rc;
-        if (look.life != GUEST_RUNS)
-            return err_set(e, ECANCELED, "domain %" PRIu32 " has ended", s->domain.domid);
-        if (look.is_suspended)
-            return 1;
-        if (clock_now_ns() >= until_ns)
-            return 0;
-        wait_for_event(s, until_ns);
-    }
-}
-
 /* Takes the request back where the guest has not seen it yet: true. A transaction, because the guest
  * may answer between the look and the write. */
 static bool take_back(const struct xen_suspend *s)
@@ -202,41 +165,54 @@ static bool take_back(const struct xen_suspend *s)
     }
 }
 
-static int timed_out(struct xen_suspend *s, uint64_t timeout_ns, struct err *e)
+/* The first deadline is the guest's to answer, the second its to be done when it has. */
+static int timed_out(struct xen_suspend *s, const struct xen_look *look, struct err *e)
 {
-    struct xen_look look;
-    int rc;
-
-    if (!s->channels && take_back(s))
-        return xen_domain_look(s->host, &s->domain, &look, e) == 0 && look.is_paused
-                   ? err_set(e, ETIMEDOUT, "the guest is paused: xl unpause lets it go on")
-                   : err_set(e, ETIMEDOUT, "the guest does not suspend within %" PRIu64 " ms: are its "
-                             "Xen drivers loaded?", timeout_ns / NS_PER_MS);
-    rc = await(s, clock_now_ns() + XEN_SUSPEND_GRACE_NS, e);
-    if (rc == 0) {
+    if (s->is_answered) {
+        s->is_asked = false;
         s->is_unwanted = true;
-        rc = err_set(e, ETIMEDOUT, "the guest has begun to suspend %" PRIu64 " ms ago and is not done",
-                     (timeout_ns + XEN_SUSPEND_GRACE_NS) / NS_PER_MS);
+        return err_set(e, ETIMEDOUT, "the guest has begun to suspend and does not end it");
     }
-    return rc;
-}
-
-int xen_suspend_domain(struct xen_suspend *s, uint64_t timeout_ns, struct err *e)
-{
-    int rc;
-
-    if (is_suspended(s)) { /* as a dead process left it, or too late for the one before */
-        s->is_unwanted = false;
+    if (s->channels || !take_back(s)) {
+        s->is_answered = true;
+        s->until_ns = clock_now_ns() + XEN_SUSPEND_GRACE_NS;
         return 0;
     }
-    if (!s->is_unwanted && (rc = ask(s, e)) < 0)
+    s->is_asked = false;
+    return look->is_paused ? err_set(e, ETIMEDOUT, "the guest is paused: xl unpause lets it go on")
+                           : err_set(e, ETIMEDOUT, "the guest does not suspend: are its Xen drivers loaded?");
+}
+
+int xen_suspend_ask(struct xen_suspend *s, uint64_t timeout_ns, struct err *e)
+{
+    int rc = 0;
+
+    if (!s->is_unwanted && !is_suspended(s)) /* a dead process, or an unwanted request, may have done it */
+        rc = ask(s, e);
+    if (rc < 0)
         return rc;
-    rc = await(s, clock_now_ns() + timeout_ns, e);
-    if (rc == 0)
-        rc = timed_out(s, timeout_ns, e);
-    if (rc > 0)
-        s->is_unwanted = false;
-    return rc < 0 ? rc : 0;
+    s->is_asked = true;
+    s->is_answered = false;
+    s->is_unwanted = false;
+    s->until_ns = clock_now_ns() + timeout_ns;
+    return 0;
+}
+
+int xen_suspend_poll(struct xen_suspend *s, struct err *e)
+{
+    struct xen_look look;
+    int rc = xen_domain_look(s->host, &s->domain, &look, e);
+
+    must(s->is_asked);
+    if (rc == 0 && look.life != GUEST_RUNS)
+        rc = err_set(e, ECANCELED, "domain %" PRIu32 " has ended", s->domain.domid);
+    else if (rc == 0 && look.is_suspended)
+        rc = 1;
+    if (rc != 0) {
+        s->is_asked = false;
+        return rc;
+    }
+    return clock_now_ns() < s->until_ns ? 0 : timed_out(s, &look, e);
 }
 
 /* ---- going on ---------------------------------------------------------------------------------- */

@@ -21,7 +21,10 @@ struct xen_suspend {
     struct xenevtchn_handle *channels; /* NULL: the guest offers no event channel */
     int port, lock_fd;
     bool is_watching;
-    bool is_unwanted; /* a request was taken back late: it may still suspend */
+    bool is_asked;    /* to suspend, until xen_suspend_poll() says how it ended */
+    bool is_answered; /* too late to take the request back */
+    bool is_unwanted; /* given up all the same: it may still suspend */
+    uint64_t until_ns;
 };
 
 /* Begins to watch the domain's life. */
@@ -29,9 +32,13 @@ MUST_CHECK int xen_suspend_open(struct xen_suspend *s, const struct xen_host *h,
                                 struct err *e);
 void xen_suspend_close(struct xen_suspend *s); /* any state, twice; the domain stays as it is */
 
-/* Until the domain lies still. -ECANCELED: it has ended (it lies still too); -ETIMEDOUT: it runs on,
- * and the request is taken back. */
-MUST_CHECK int xen_suspend_domain(struct xen_suspend *s, uint64_t timeout_ns, struct err *e);
+/* Asks the domain to suspend, which takes it a while. */
+MUST_CHECK int xen_suspend_ask(struct xen_suspend *s, uint64_t timeout_ns, struct err *e);
+
+/* What has become of it, without waiting: 1 it lies still; 0 not yet (look again when the descriptor is
+ * readable, and now and then). -ECANCELED: it has ended (it lies still too); -ETIMEDOUT: it runs on, and
+ * the request is taken back. */
+MUST_CHECK int xen_suspend_poll(struct xen_suspend *s, struct err *e);
 
 /* Lets a suspended domain go on in its own environment: for the guest the suspend was cancelled. 0 also
  * when it was not suspended. */

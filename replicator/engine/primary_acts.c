@@ -109,10 +109,14 @@ static int pause_guest(struct primary_engine *p, struct err *e)
 {
     int rc;
 
-    FAILPOINT(pause);
-    p->paused_at_ns = now_of(p);
-    p->is_paused = true;
+    if (!p->is_pausing) {
+        FAILPOINT(pause);
+        p->paused_at_ns = now_of(p);
+        p->is_paused = true;
+        p->pause_beat_ns = p->paused_at_ns;
+    }
     rc = p->parts.guest->ops->pause(p->parts.guest, e);
+    p->is_pausing = rc == -EAGAIN;
     if (rc == -ECANCELED && !p->proto.guest_ended)
         p->next = p->todo.n; /* it ended just now: the step finds out, and this epoch must not stand */
     return rc == -ECANCELED ? 0 : rc; /* it lies still all the same */
@@ -263,17 +267,36 @@ static bool is_survivable(enum primary_action_type type)
     return type == PA_OPEN || type == PA_RESUME || type == PA_DROP || type == PA_DETACH;
 }
 
-void primary_act_next(struct primary_engine *p)
+/* The protocol is in the middle of a list and hears nothing: the peer must not take that for a death. */
+static void keep_in_touch(struct primary_engine *p)
+{
+    struct err unused;
+
+    if (now_of(p) < p->pause_beat_ns)
+        return;
+    p->pause_beat_ns = now_of(p) + p->parts.timing.heartbeat_ns;
+    primary_send_heartbeat(p);
+    (void)!wire_flush(&p->wire, &unused); /* a broken link is found by who reads from it */
+}
+
+bool primary_act_next(struct primary_engine *p)
 {
     const struct primary_action a = p->todo.list[p->next++];
     struct err e = { 0 };
+    int rc = carry_out(p, &a, &e);
 
-    if (carry_out(p, &a, &e) == 0)
-        return;
+    if (rc == 0)
+        return true;
+    if (p->is_pausing) {
+        p->next--;
+        keep_in_touch(p);
+        return false;
+    }
     primary_say(p, LOG_LEVEL_WARNING, "event=fault domain=%s role=primary reason=\"%s\"", p->about.name, e.text);
     p->why = e;
     if (!is_survivable(a.type))
         p->next = p->todo.n;
     if (!p->has_raised)
         primary_raise(p, (struct primary_event){ .type = PE_FAULT, .fault = a.type });
+    return true;
 }

@@ -272,10 +272,8 @@ static bool send_some(struct primary_engine *p)
 
 bool primary_engine_step(struct primary_engine *p)
 {
-    if (p->next < p->todo.n) {
-        primary_act_next(p);
-        return true;
-    }
+    if (p->next < p->todo.n)
+        return primary_act_next(p);
     workers_calm(p->out.encoders.workers); /* what is done is seen below, what is not will say so */
     if (p->has_raised) {
         struct primary_event ev = p->raised;
@@ -309,16 +307,17 @@ bool primary_engine_step(struct primary_engine *p)
 
 uint64_t primary_engine_deadline(const struct primary_engine *p)
 {
-    return primary_deadline(&p->proto);
+    return p->is_pausing ? p->pause_beat_ns : primary_deadline(&p->proto);
 }
 
 void primary_engine_fds(const struct primary_engine *p, struct engine_fds *ret)
 {
     *ret = (struct engine_fds){ .receive = -1, .send = -1, .fence = -1 };
     ret->encoders = workers_fd(p->out.encoders.workers);
-    if (p->wire.link && (listens(p) || p->proto.state == P_CONNECTING))
+    /* While the guest is being paused what comes in has to wait. */
+    if (!p->is_pausing && p->wire.link && (listens(p) || p->proto.state == P_CONNECTING))
         p->wire.link->ops->fds(p->wire.link, &ret->receive, &ret->send);
-    ret->wants_send = p->proto.state == P_CONNECTING || wire_waiting(&p->wire) > 0;
+    ret->wants_send = !p->is_pausing && (p->proto.state == P_CONNECTING || wire_waiting(&p->wire) > 0);
     if (p->asked)
         ret->fence = p->parts.fence->ops->fd(p->parts.fence);
     ret->guest = p->told_end ? -1 : p->parts.guest->ops->event_fd(p->parts.guest);

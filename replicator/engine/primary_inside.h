@@ -40,6 +40,8 @@ struct primary_engine {
 
     uint64_t paused_at_ns, acked_at_ns, epochs_acked, dirty_last;
     bool is_paused;
+    bool is_pausing;               /* the guest was asked to stop and runs on for now */
+    uint64_t pause_beat_ns;        /* when the next sign of life is due meanwhile */
     uint32_t end_reason;
     struct histogram pause_ns, commit_ns, gap_ns;
 };
@@ -63,8 +65,8 @@ void primary_raise(struct primary_engine *p, struct primary_event ev);
 /* Queues a heartbeat if there is room for it. */
 void primary_send_heartbeat(struct primary_engine *p);
 
-/* Carries out the next action of the list. */
-void primary_act_next(struct primary_engine *p);
+/* Carries out the next action of the list; false when it can't go on now (the guest is being paused). */
+bool primary_act_next(struct primary_engine *p);
 
 /* Moves the open epoch on by one pass, copy or chunk; false when it can't go on now. */
 bool primary_work(struct primary_engine *p);

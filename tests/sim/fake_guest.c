@@ -149,6 +149,8 @@ static int fake_pause(struct guest *g, struct err *e)
         m->paused_at = w->now;
         return err_set(e, ETIMEDOUT, "the guest does not suspend");
     }
+    if (!m->paused && coin(w, w->config.slow_pause_chance))
+        return err_set(e, EAGAIN, "the guest suspends by itself");
     if (!m->paused)
         m->paused_at = w->now;
     m->paused = true;

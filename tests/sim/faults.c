@@ -52,6 +52,7 @@ void faults_configure(struct world *w)
     c->write_pages = coin(w, 950000) ? (uint32_t)pick(w, 1, 4) : (uint32_t)c->pages;
     c->frame_chance = (uint32_t)pick(w, 300000, 1000000);
     c->unmappable_chance = coin(w, 350000) ? (uint32_t)pick(w, 50000, 400000) : 0;
+    c->slow_pause_chance = coin(w, 300000) ? (uint32_t)pick(w, 100000, 800000) : 0;
     c->is_manual = coin(w, 350000);
     c->arbiter_ns = coin(w, 850000) ? c->timing.timeout_ns / pick(w, 8, 100) : 2 * c->timing.timeout_ns;
     c->arbiter_silence = coin(w, 200000) ? 300000 : 0;

@@ -138,6 +138,7 @@ struct config {
     uint64_t arbiter_ns;
     uint32_t arbiter_silence;    /* chance in a million that an answer is lost */
     uint32_t unmappable_chance;
+    uint32_t slow_pause_chance; /* that a guest asked to pause runs on for now */
 };
 
 /* Calls that are told to fail: countdowns by name. */
