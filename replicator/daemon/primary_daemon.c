@@ -58,6 +58,9 @@ static int world_remember(void *context, const struct primary_past *past, struct
     struct primary_daemon *d = context;
 
     d->past = *past;
+    /* From here on the other side may come to own the guest while this one sleeps: nothing is said any more
+     * that no lease holds back. */
+    d->announcing = (struct announcing){ .failure = { .code = 0 } };
     return past_store(d->past_path, &d->past, e);
 }
 

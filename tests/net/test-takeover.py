@@ -1,25 +1,17 @@
 #!/usr/bin/env python3
 """Two hosts in two namespaces, a simulated guest on a TAP, its output in the kernel's plug: the primary is
-killed, the backup goes on, and an observer on the wire judges every frame. FAILOVERS=n (10).
-
-    prim: tap0 ─ br0 ─ up0 ── p0 :wire: sw ── p1 ── up1 ─ br0 ─ tap0 :back"""
+killed, the backup goes on, and an observer on the wire judges every frame. FAILOVERS=n (10)."""
 import os
-import shutil
-import signal
 import socket
 import struct
-import subprocess
 import sys
-import tempfile
-import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from lab import (ETH_P_ALL, PROGRAM, SO_RCVBUFFORCE, in_namespace, ip, main, run,  # noqa: E402
-                 silence_ipv6)
+from hosts import Hosts  # noqa: E402
+from lab import ETH_P_ALL, SO_RCVBUFFORCE, in_namespace, main  # noqa: E402
 
 FAILOVERS = int(os.environ.get("FAILOVERS", "10"))
 AT_THE_ACK = 3
-WAIT_S = 60
 FRAME = struct.Struct("<QQBBHIQQQQQ")
 ACK = struct.Struct("<QQB7xQ")
 FRAME_MAGIC, ACK_MAGIC = 0x31454D4152465052, 0x314B434152465052
@@ -66,66 +58,12 @@ class Judge:
                 self.take(data)
 
     def until(self, what, claim):
-        end = time.monotonic() + WAIT_S
-        while not claim():
-            assert time.monotonic() < end, f"no {what} in {WAIT_S} s ({self.frames} frames, boot {self.boot})"
-            self.look()
-            time.sleep(0.002)
-
-
-class Hosts:
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="takeover-")
-        self.processes = []
-        run("modprobe", "tun")
-        for ns in ("prim", "back", "wire"):
-            ip("netns", "add", ns)
-            in_namespace(ns, silence_ipv6)
-        ip("-n", "wire", "link", "add", "sw", "type", "bridge", "mcast_snooping", "0")
-        for i, ns in enumerate(("prim", "back")):
-            ip("-n", ns, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
-            ip("-n", ns, "link", "add", f"up{i}", "type", "veth", "peer", "name", f"p{i}", "netns", "wire")
-            ip("-n", ns, "tuntap", "add", "dev", "tap0", "mode", "tap")
-            for link in (f"up{i}", "tap0"):
-                ip("-n", ns, "link", "set", link, "master", "br0", "up")
-            ip("-n", ns, "link", "set", "br0", "up")
-            ip("-n", "wire", "link", "set", f"p{i}", "master", "sw", "up")
-        ip("-n", "wire", "link", "set", "sw", "up")
-
-    def start(self, ns, name, *words, failpoint=None):
-        env = {**os.environ, **({"REPLICATOR_FAILPOINT": failpoint} if failpoint else {})}
-        with open(f"{self.folder}/{name}.log", "w") as log:
-            process = subprocess.Popen(["ip", "netns", "exec", ns, PROGRAM, *words, "--run-dir",
-                                        f"{self.folder}/{ns}"], stdout=subprocess.DEVNULL, stderr=log, env=env)
-        self.processes.append(process)
-        return process
-
-    def ask(self, ns, *words):
-        done = subprocess.run(["ip", "netns", "exec", ns, PROGRAM, *words, "--run-dir", f"{self.folder}/{ns}"],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        return done.returncode, done.stdout
-
-    def log(self, name):
-        if not os.path.exists(f"{self.folder}/{name}.log"):
-            return ""
-        with open(f"{self.folder}/{name}.log") as f:
-            return f.read()
-
-    def close(self):
-        for ns in ("prim", "back"):
-            pids = run("ip", "netns", "pids", ns).split()
-            for pid in pids:  # ours: nobody else lives in these namespaces
-                os.kill(int(pid), signal.SIGKILL)
-        for p in self.processes:
-            p.wait()
-        for ns in ("prim", "back", "wire"):
-            run("ip", "netns", "del", ns, check=False)
-        shutil.rmtree(self.folder)
+        Hosts.until(f"{what} (boot {self.boot}, up to {self.complete} of {self.newest})", claim, self.look)
 
 
 def one_failover(number, failpoint=None):
     """The primary dies of a signal from here, or by itself at a failpoint."""
-    hosts = Hosts()
+    hosts = Hosts(("prim", "back"))
     try:
         judge = Judge()
         tokens = f"{hosts.folder}/tokens"
