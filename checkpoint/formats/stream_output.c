@@ -2,9 +2,12 @@
 #include "checkpoint/formats/stream_output.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define BLOCK_BYTES 4096u /* of the file: a smaller hole saves nothing */
 
 int stream_output_open(struct stream_output *o, int fd, struct err *e)
 {
@@ -34,9 +37,30 @@ static int write_all(struct stream_output *o, const uint8_t *at, size_t n, uint6
     return 0;
 }
 
+static bool is_zero(const uint8_t *block)
+{
+    return block[0] == 0 && memcmp(block, block + 1, BLOCK_BYTES - 1) == 0;
+}
+
+/* Whole blocks of the file that are zeros are left out, but for the last: the file is as long as what was
+ * put. What is there already was cut off, so there are zeros wherever nothing is written. */
+static int write_sparse(struct stream_output *o, const uint8_t *at, size_t n, uint64_t offset, struct err *e)
+{
+    size_t from = 0, block = (size_t)(-offset % BLOCK_BYTES);
+    int rc = 0;
+
+    for (; rc == 0 && block + BLOCK_BYTES < n; block += BLOCK_BYTES) {
+        if (!is_zero(at + block))
+            continue;
+        rc = write_all(o, at + from, block - from, offset + from, e);
+        from = block + BLOCK_BYTES;
+    }
+    return rc < 0 ? rc : write_all(o, at + from, n - from, offset + from, e);
+}
+
 int stream_output_flush(struct stream_output *o, struct err *e)
 {
-    int rc = write_all(o, o->buffer, o->used, o->offset - o->used, e);
+    int rc = write_sparse(o, o->buffer, o->used, o->offset - o->used, e);
 
     if (rc == 0)
         o->used = 0;
@@ -50,7 +74,7 @@ int stream_output_put(struct stream_output *o, const void *octets, size_t n, str
     if (n > STREAM_OUTPUT_BUFFER - o->used && (rc = stream_output_flush(o, e)) < 0)
         return rc;
     if (n > STREAM_OUTPUT_BUFFER / 2) {
-        if ((rc = stream_output_flush(o, e)) < 0 || (rc = write_all(o, octets, n, o->offset, e)) < 0)
+        if ((rc = stream_output_flush(o, e)) < 0 || (rc = write_sparse(o, octets, n, o->offset, e)) < 0)
             return rc;
         o->offset += n;
         return 0;

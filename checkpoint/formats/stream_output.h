@@ -1,5 +1,6 @@
 /* stream_output — where a writer puts a stream: a file that can be cut back to where it was.
- * Buffered: nothing is sure to be there before a flush. */
+ * Buffered: nothing is sure to be there before a flush. Blocks of zeros become holes of the file, which
+ * reads the same: most guests have many, and a hole costs neither memory nor a write. */
 
 #ifndef REPLICATOR_CHECKPOINT_STREAM_OUTPUT_H
 #define REPLICATOR_CHECKPOINT_STREAM_OUTPUT_H
@@ -14,7 +15,7 @@
 #define STREAM_OUTPUT_BUFFER (1u << 20)
 
 struct stream_output {
-    int fd;           /* a regular file, the caller's; its place 0 is the stream's */
+    int fd;           /* a regular file, empty, the caller's; its place 0 is the stream's */
     uint64_t offset;  /* of the next octet, buffered ones included */
     uint8_t *buffer;  /* STREAM_OUTPUT_BUFFER */
     size_t used;

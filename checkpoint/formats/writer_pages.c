@@ -14,8 +14,8 @@ static bool has_content(uint8_t type)
     return type < PAGE_TYPE_BROKEN;
 }
 
-/* Where page i will stand in the output, for recall. Entries that only compare change nothing. */
-static int remember(struct stream_writer *w, size_t i, struct err *e)
+/* Where page i stands in the output, for recall. Entries that only compare change nothing. */
+static int remember(struct stream_writer *w, size_t i, uint64_t offset, struct err *e)
 {
     struct page_note note;
 
@@ -23,8 +23,22 @@ static int remember(struct stream_writer *w, size_t i, struct err *e)
         return 0;
     note = pagetable_get(w->facts.table, w->pfns[i]);
     note.place = PAGE_IN_SPOOL;
-    note.offset = w->out->offset;
+    note.offset = offset;
     return pagetable_set(w->facts.table, w->pfns[i], note, e);
+}
+
+/* The contents of a batch, a run of them that lie side by side at once: it need not be copied again. */
+static int contents_put(struct stream_writer *w, struct err *e)
+{
+    int rc = 0;
+
+    for (size_t i = 0, end; rc == 0 && i < w->n; i = end + 1) {
+        for (end = i; rc == 0 && end < w->n && has_content(w->types[end]); end++)
+            rc = remember(w, end, w->out->offset + (end - i) * PAGE_BYTES, e);
+        if (rc == 0)
+            rc = stream_output_put(w->out, w->pages + i * PAGE_BYTES, (end - i) * PAGE_BYTES, e);
+    }
+    return rc;
 }
 
 int writer_recall(struct stream_writer *w, uint64_t pfn, uint8_t *page, struct err *e)
@@ -62,10 +76,7 @@ static int flush_plain(struct stream_writer *w, struct err *e)
         store_u64(entry, (uint64_t)w->types[i] << TYPE_SHIFT | w->pfns[i]);
         rc = stream_output_put(w->out, entry, sizeof(entry), e);
     }
-    for (size_t i = 0; rc == 0 && i < w->n; i++)
-        if (has_content(w->types[i]) && (rc = remember(w, i, e)) == 0)
-            rc = stream_output_put(w->out, w->pages + i * PAGE_BYTES, PAGE_BYTES, e);
-    return rc;
+    return rc < 0 ? rc : contents_put(w, e);
 }
 
 static int flush_encoded(struct stream_writer *w, struct err *e)
