@@ -41,7 +41,7 @@ static const struct option_row rows[] = {
     { "lz4", "HOW", "over chunks of pages besides: on, off, or auto:\nwhile the link is behind, and it pays (auto)",
       option_text, OPTION(lz4), { 0, 0 } },
     { "netbuf-limit", "SIZE", "of output held back, each interface; auto: as much\nas the time it is held asks for (auto)",
-      option_size_or_auto, OPTION(netbuf_bytes), { 1u << 20, UINT64_C(0xffffffff) } },
+      option_size_or_auto, OPTION(netbuf_bytes), { 1u << 20, UINT64_C(4095) << 20 } },
     { "vif", "INTERFACE", "hold the output of this one, name or pattern\n(repeatable; all that the guest has)",
       option_texts, OPTION(vifs), { 0, 0 } },
     { "unsafe", "WHAT", "no-netbuf: let output out before its commit", option_text, OPTION(unsafe),

@@ -22,6 +22,11 @@ refused 2 'a quarter of --timeout' protect sim:web1 --to tcp:127.0.0.1:1 --timeo
 refused 2 'the only one is no-netbuf' protect sim:web1 --to tcp:127.0.0.1:1 --unsafe everything
 refused 2 'want auto, delta, xor-rle or none' protect sim:web1 --to tcp:127.0.0.1:1 --compression zip
 refused 2 'want auto, on or off' protect sim:web1 --to tcp:127.0.0.1:1 --lz4 maybe
+refused 2 'write it like' protect sim:web1 --to tcp:127.0.0.1:1 --netbuf-limit automatic
+refused 2 'out of range: 1M to' protect sim:web1 --to tcp:127.0.0.1:1 --netbuf-limit 4K
+refused 2 'only with nic=tap:NAME' protect sim:web1 --to tcp:127.0.0.1:1 --vif eth0 --run-dir "$work/vif"
+refused 2 'want DOMAIN:INTERFACE=MAC' receive --listen tcp:127.0.0.1:0 --announce br0=52:54:00:00:00:01
+refused 2 'want MAC or MAC=ADDRESS' receive --listen tcp:127.0.0.1:0 --announce web1:br0=52:54
 refused 3 'sim:NAME' protect kvm:web1 --to tcp:127.0.0.1:1
 refused 5 'does not run Xen' protect web1 --to tcp:127.0.0.1:1
 refused 2 'one argument too many' protect sim:web1 sim:web2 --to tcp:127.0.0.1:1
