@@ -281,6 +281,11 @@ xenlab-down:
 xenlab-shell:
 	$(PYTHON) tests/xenlab/lab.py shell $(or $(HOST),a)
 
+# The same with a hundred failovers of a live TCP connection, and of the guest that an observer judges.
+.PHONY: check-net-long
+check-net-long:
+	@FAILOVERS=100 TEST_TIMEOUT=7200 NETVM_TIMEOUT=10800 $(MAKE) --no-print-directory check-net
+
 .PHONY: bench-net
 bench-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
 	bash tests/netvm/vm.sh run -- env BUILD=$(BUILD) python3 tests/net/bench.py
@@ -346,7 +351,7 @@ clean:
 help:
 	@echo 'all demo install uninstall clean deps'
 	@echo 'check = lint check-unit check-asan check-sim check-fault check-e2e check-stream check-fuzz'
-	@echo 'fuzz-long check-net check-tsan bench bench-epoch bench-compress bench-stream format analyze tidy'
+	@echo 'fuzz-long check-net check-net-long check-tsan bench bench-epoch bench-compress bench-stream format analyze tidy'
 	@echo 'V=1 WERROR=1 CC=clang CFLAGS= PREFIX= DESTDIR= T=word FUZZ_SECONDS= RUNS= SIM_FLAGS= DEMO_FLAGS='
 
 .PHONY: FORCE

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -47,8 +48,11 @@ def throughput():
     with Lab() as lab:
         ip("-n", "guest", "addr", "add", "10.9.0.1/24", "dev", "g0")
         ip("-n", "wire", "addr", "add", "10.9.0.2/24", "dev", "w0")
-        server = subprocess.Popen(["ip", "netns", "exec", "wire", "iperf3", "-s"], stdout=subprocess.DEVNULL)
-        time.sleep(1)
+        server = subprocess.Popen(["ip", "netns", "exec", "wire", "iperf3", "-s", "--forceflush"],
+                                  stdout=subprocess.PIPE, text=True)
+        while "listening" not in server.stdout.readline():
+            pass
+        threading.Thread(target=server.stdout.read, daemon=True).start()  # it must not wait for a reader
         plain, plugged = [], []
         for _ in range(ROUNDS):  # in turns, so that both meet the same machine
             plain.append(mbit_per_s())

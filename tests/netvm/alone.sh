@@ -12,4 +12,6 @@ case $1 in
 *.py) python3 "$@" ;;
 *) "$@" ;;
 esac
-exit $? # not exec: the test is not to be process 1, to which signals mean something else
+status=$? # not exec: the test is not to be process 1, to which signals mean something else
+echo "# ${1##*/}: $SECONDS s"
+exit $status
