@@ -331,7 +331,7 @@ static uint64_t wake_at(const struct backup_daemon *d, bool is_busy)
 
     if (control_has_pending(d->told.control) && until > now + ASK_AGAIN_NS)
         until = now + ASK_AGAIN_NS;
-    if (d->options->onward && d->was_active && until > d->onward.due_ns)
+    if (d->options->onward && status_of(d).state == B_ACTIVE && until > d->onward.due_ns)
         until = d->onward.due_ns;
     if (until > announcing_deadline(&d->announcing))
         until = announcing_deadline(&d->announcing);
@@ -389,7 +389,7 @@ static bool go_onward(struct backup_daemon *d)
     const struct primary_adoption guest = { .domain = d->domain, .announcing = d->announcing,
                                             .taken = guest_taken, .context = d };
 
-    if (!d->options->onward || !d->was_active || control_has_pending(d->told.control))
+    if (!d->options->onward || status_of(d).state != B_ACTIVE || control_has_pending(d->told.control))
         return false;
     return onward_try(&d->onward, d->options, &d->timing, &guest, &d->told, clock_now_ns());
 }
