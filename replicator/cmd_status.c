@@ -7,6 +7,8 @@
 #include "replicator/control/asking.h"
 #include "replicator/commands.h"
 #include "replicator/options.h"
+#include "replicator/stats/openmetrics.h"
+#include "replicator/stats/status_json.h"
 #include "replicator/stats/status_words.h"
 
 #define OPTION(field)  offsetof(struct chosen, field)
@@ -15,7 +17,7 @@
 
 struct chosen {
     const char *field, *role, *run_dir;
-    bool exit_code, json;
+    bool exit_code, json, metrics;
 };
 
 static const struct option_row rows[] = {
@@ -25,6 +27,7 @@ static const struct option_row rows[] = {
     { "role", "ROLE", "primary or backup, where one host is both", option_text, OPTION(role), { 0, 0 } },
     { "run-dir", "DIR", "sockets and locks (/run/replicator)", option_text, OPTION(run_dir), { 0, 0 } },
     { "json", NULL, "the object as it is; a list without DOMAIN", option_flag, OPTION(json), { 0, 0 } },
+    { "metrics", NULL, "OpenMetrics text, of DOMAIN or of all", option_flag, OPTION(metrics), { 0, 0 } },
     { .name = NULL },
 };
 
@@ -46,26 +49,10 @@ static int ask(const struct run_dir *run, enum run_side side, const char *domain
     return asking_once(run, side, domain, json_pack("{s:s}", "op", "status"), ANSWER_NS_MAX, ret);
 }
 
-/* The value that a path like netbuf.held_bytes leads to; NULL: none. */
-static const json_t *find(const json_t *at, const char *path)
-{
-    char name[64];
-
-    for (;;) {
-        size_t bytes = strcspn(path, ".");
-
-        snprintf(name, sizeof(name), "%.*s", (int)bytes, path);
-        at = json_object_get(at, name);
-        if (!at || path[bytes] == '\0')
-            return at;
-        path += bytes + 1;
-    }
-}
-
 /* Also null and false are values: they print as nothing and "false". */
 static int print_field(const json_t *status, const char *path)
 {
-    const json_t *at = find(status, path);
+    const json_t *at = status_json_find(status, path);
 
     if (!at)
         return options_refuse(&usage, "a %s's status has no field \"%.60s\"; --json shows them all",
@@ -91,6 +78,13 @@ static int role_code(const json_t *status)
     return state && strcmp(state, "active") == 0 ? EXIT_PRIMARY_UNHEALTHY : EXIT_OK;
 }
 
+/* Takes the reference. */
+static void print_metrics(json_t *list)
+{
+    openmetrics_print(stdout, list);
+    json_decref(list);
+}
+
 static int one(const struct run_dir *run, const struct chosen *c, const char *domain)
 {
     json_t *status = NULL;
@@ -103,7 +97,9 @@ static int one(const struct run_dir *run, const struct chosen *c, const char *do
         return asking_nobody("status", domain, run);
     if (rc != EXIT_OK)
         return rc;
-    if (c->field)
+    if (c->metrics)
+        print_metrics(json_pack("[O]", status));
+    else if (c->field)
         rc = print_field(status, c->field);
     else if (c->json)
         asking_print(status);
@@ -137,12 +133,14 @@ static int all(const struct run_dir *run, const struct chosen *c)
             if (ask(run, (enum run_side)side, names[k], &status) == EXIT_OK)
                 json_array_append_new(list, status);
     }
-    if (c->json)
+    if (c->metrics)
+        print_metrics(json_incref(list));
+    else if (c->json)
         asking_print(list);
     else
         json_array_foreach(list, i, status)
             status_words(stdout, status);
-    if (!c->json && json_array_size(list) == 0)
+    if (!c->json && !c->metrics && json_array_size(list) == 0)
         fprintf(stderr, "replicator status: nothing is protected or held here (looked in %s)\n", run->path);
     json_decref(list);
     return EXIT_OK;
@@ -159,6 +157,8 @@ int cmd_status(int argc, char **argv)
         return rc < 0 ? EXIT_USAGE : EXIT_OK;
     if (c.role && strcmp(c.role, "primary") != 0 && strcmp(c.role, "backup") != 0)
         return options_refuse(&usage, "--role %.40s: want primary or backup", c.role);
+    if (c.metrics && (c.field || c.json))
+        return options_refuse(&usage, "--metrics, --field and --json: one of them");
     if ((c.field || c.exit_code) && first >= argc)
         return options_refuse(&usage, "--field and --exit-code want a DOMAIN");
     if (run_dir_open(&run, c.run_dir, &e) < 0)

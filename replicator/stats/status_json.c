@@ -193,6 +193,21 @@ json_t *status_json_backup_epoch(const struct backup_status *s)
                      "epoch", number(s->committed), "received_bytes", number(s->received_bytes));
 }
 
+const json_t *status_json_find(const json_t *at, const char *path)
+{
+    char name[64];
+
+    for (;;) {
+        size_t bytes = strcspn(path, ".");
+
+        snprintf(name, sizeof(name), "%.*s", (int)bytes, path);
+        at = json_object_get(at, name);
+        if (!at || path[bytes] == '\0')
+            return at;
+        path += bytes + 1;
+    }
+}
+
 /* ---- events --------------------------------------------------------------------------------------- */
 
 /* Names that look like numbers stay text. */

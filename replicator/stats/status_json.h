@@ -28,6 +28,9 @@ json_t *status_json_backup(const struct backup_status *s);
 json_t *status_json_primary_epoch(const struct primary_status *s, const char *domain);
 json_t *status_json_backup_epoch(const struct backup_status *s);
 
+/* The value that a path like netbuf.held_bytes leads to, borrowed; NULL: none. */
+const json_t *status_json_find(const json_t *status, const char *path);
+
 /* "event=state domain=web1 … reason="…"" as an object of strings and numbers; a text of another form
  * becomes {"event":"message","text":…}. reason, when there, is the last key. */
 json_t *status_json_event(int level, const char *text);

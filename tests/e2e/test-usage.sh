@@ -34,6 +34,7 @@ refused 2 'either --listen ADDRESS or --stdio' receive
 refused 2 'manual, exec:' receive --listen tcp:127.0.0.1:0 --arbiter dice
 refused 2 'wants an argument' receive --listen
 refused 2 'is not an option' status --loudly
+refused 2 'one of them' status --metrics --json
 refused 2 'want a DOMAIN' status --exit-code
 refused 2 'no domain.s name' status ../web1 --run-dir "$run"
 refused 7 'replicator status' status web1 --run-dir "$run"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replicator/stats/openmetrics.h"
 #include "replicator/stats/status_json.h"
 #include "replicator/stats/status_words.h"
 
@@ -76,11 +77,54 @@ static void a_degrade_is_named_and_output_that_is_not_held_says_why(UNUSED void 
     json_decref(o);
 }
 
+static const char *metrics_of(const json_t *list)
+{
+    static char text[16384];
+    FILE *to = fmemopen(text, sizeof(text), "w");
+
+    assert_non_null(to);
+    openmetrics_print(to, list);
+    fclose(to);
+    return text;
+}
+
+static void metrics_have_one_family_each_with_all_domains_and_interfaces(UNUSED void **state)
+{
+    json_t *list = json_pack("[o, o, {s:s, s:s, s:b, s:i}]", status_of("vif7.1 has filters", false),
+                             status_of("", true), "domain", "we\"b", "role", "backup", "ready", 1, "epochs", 9);
+    const char *text = metrics_of(list), *dropped;
+
+    assert_non_null(strstr(text, "# TYPE replicator_netbuf_dropped_frames counter\n"));
+    dropped = strstr(text, "replicator_netbuf_dropped_frames_total{domain=\"web1\",role=\"primary\"} 6\n");
+    assert_non_null(dropped);
+    assert_non_null(strstr(dropped + 1, "replicator_netbuf_dropped_frames_total{domain=\"web1\""));
+    assert_null(strstr(strstr(text, "# TYPE replicator_netbuf_dropped_frames") + 1,
+                       "# TYPE replicator_netbuf_dropped_frames"));
+    assert_non_null(strstr(text, "replicator_degraded{domain=\"web1\",role=\"primary\"} 1\n"));
+    assert_non_null(strstr(text, "replicator_degraded{domain=\"web1\",role=\"primary\"} 0\n"));
+    assert_non_null(strstr(text, "replicator_ready{domain=\"we\\\"b\",role=\"backup\"} 1\n"));
+    assert_non_null(strstr(text, "replicator_interface_held_bytes{domain=\"web1\",role=\"primary\","
+                                 "interface=\"vif7.0\"} 400\n"));
+    assert_null(strstr(text, "announced_rounds")); /* nobody has it: no family without a sample */
+    assert_string_equal(text + strlen(text) - 6, "# EOF\n");
+    json_decref(list);
+}
+
+static void nothing_at_all_is_valid_text_too(UNUSED void **state)
+{
+    json_t *list = json_array();
+
+    assert_string_equal(metrics_of(list), "# EOF\n");
+    json_decref(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_interface_is_listed_with_what_it_holds_and_lost),
         cmocka_unit_test(a_degrade_is_named_and_output_that_is_not_held_says_why),
+        cmocka_unit_test(metrics_have_one_family_each_with_all_domains_and_interfaces),
+        cmocka_unit_test(nothing_at_all_is_valid_text_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
