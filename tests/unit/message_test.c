@@ -115,7 +115,7 @@ static void need_pages_any(struct rng *r, union any *m)
 
 static void detach_any(struct rng *r, union any *m)
 {
-    m->detach = (struct detach){ any_u64(r), 1 + (uint32_t)rng_below(r, DETACH_REFUSED),
+    m->detach = (struct detach){ any_u64(r), 1 + (uint32_t)rng_below(r, DETACH_SWITCHOVER),
                                  (uint32_t)rng_below(r, 2) };
 }
 
@@ -370,10 +370,10 @@ static void what_get_would_refuse_is_not_put(void **state)
     REFUSED_BY_PUT(hello_ack, m->verdict = HELLO_DECIDING + 1);
     REFUSED_BY_PUT(hello_ack, strcpy(m->text, "two\nlines"));
     REFUSED_BY_PUT(hello_ack, memset(m->text, 'a', sizeof(m->text)));
-    REFUSED_BY_PUT(epoch_begin, m->flags = 4);
+    REFUSED_BY_PUT(epoch_begin, m->flags = 8);
     REFUSED_BY_PUT(epoch_end, m->flags = 0x80000000);
     REFUSED_BY_PUT(detach, m->reason = 0);
-    REFUSED_BY_PUT(detach, m->reason = DETACH_REFUSED + 1);
+    REFUSED_BY_PUT(detach, m->reason = DETACH_SWITCHOVER + 1);
     REFUSED_BY_PUT(detach, m->is_answer = 2);
 }
 
@@ -396,9 +396,9 @@ static const struct field {
     { "hello", 112, 1, 0, false }, { "hello", 112, 1, '/', false }, { "hello", 112, 1, '.', true },
     { "hello_ack", 40, 4, HELLO_DECIDING, true }, { "hello_ack", 40, 4, HELLO_DECIDING + 1, false },
     { "hello_ack", 40, 4, UINT32_MAX, false }, { "hello_ack", 48, 2, 0xffff, false },
-    { "epoch_begin", 20, 4, 3, true }, { "epoch_begin", 20, 4, 4, false },
-    { "epoch_end", 36, 4, 3, true }, { "epoch_end", 36, 4, 0x80000001, false },
-    { "detach", 8, 4, 0, false }, { "detach", 8, 4, 6, true }, { "detach", 8, 4, 7, false },
+    { "epoch_begin", 20, 4, 7, true }, { "epoch_begin", 20, 4, 8, false },
+    { "epoch_end", 36, 4, 7, true }, { "epoch_end", 36, 4, 0x80000001, false },
+    { "detach", 8, 4, 0, false }, { "detach", 8, 4, 7, true }, { "detach", 8, 4, 8, false },
     { "detach", 12, 4, 1, true }, { "detach", 12, 4, 2, false },
     { "detach", 12, 4, 0x100, false },
 };
@@ -474,7 +474,7 @@ static void verdicts_and_reasons_have_words(void **state)
     assert_string_equal(detach_reason_words(DETACH_SHUT_DOWN), "the guest shut down");
     assert_null(hello_verdict_words(HELLO_DECIDING + 1));
     assert_null(detach_reason_words(0));
-    assert_null(detach_reason_words(7));
+    assert_null(detach_reason_words(8));
 }
 
 int main(void)
