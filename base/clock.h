@@ -13,4 +13,7 @@
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t clock_now_ns(void);
 
+/* Nanoseconds that the calling thread has been on a processor. For measuring, never for deciding. */
+uint64_t clock_thread_ns(void);
+
 #endif

@@ -42,7 +42,8 @@ size_t pages_pack_try(uint8_t *record, uint8_t *scratch, size_t scratch_bytes)
     must(load_u32(record) == RECORD_PAGE_DATA_ENCODED && (load_u32(body + 4) & PAGES_PACKED) == 0);
     after = before < 2 ? 0
                        : lz4_block_pack(packing, before, scratch,
-                                        scratch_bytes < before - 1 ? scratch_bytes : before - 1);
+                                        scratch_bytes < before - 1 ? scratch_bytes : before - 1,
+                                        LZ4_BLOCK_CHUNK);
     if (after == 0)
         return record_wire_bytes(load_u32(record + 4));
     body_bytes = PAGES_FIXED_BYTES + after;

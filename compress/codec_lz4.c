@@ -12,7 +12,8 @@
 
 static size_t lz4_encode(const uint8_t *page, const uint8_t *prior UNUSED, uint8_t *out, size_t room)
 {
-    size_t bytes = lz4_block_pack(page, PAGE_BYTES, out, room < LZ4_BYTES_MAX ? room : LZ4_BYTES_MAX);
+    size_t most = room < LZ4_BYTES_MAX ? room : LZ4_BYTES_MAX;
+    size_t bytes = lz4_block_pack(page, PAGE_BYTES, out, most, LZ4_BLOCK_PAGE);
 
     return bytes > 0 ? bytes : CODEC_NOT_WORTH;
 }

@@ -15,7 +15,8 @@
 
 struct bench_figure {
     double encode, decode;                   /* GB/s of pages (10^9), median */
-    double encode_to_memcpy, decode_to_memcpy; /* medians of ratios within a round */
+    double encode_to_base, decode_to_base;   /* medians of ratios within a round: to memcpy, or with
+                                                several threads to the same row with one */
     double ratio;                            /* octets out by octets in */
     double index;                            /* octets of it a page */
 };
@@ -24,6 +25,7 @@ struct bench_figure {
 struct bench_table {
     bool is_cold;
     unsigned threads;
+    double probe_gain; /* of arithmetic by so many threads: mean over loads of medians over rounds */
     size_t row_count, load_count;
     const char *rows[BENCH_ROWS_MAX];
     char loads[BENCH_LOADS_MAX][32];

@@ -14,10 +14,10 @@
 #include "checkpoint/pagecopy.h"
 #include "compress/cpu.h"
 #include "replicator/bench/bench_flush.h"
+#include "replicator/bench/bench_probe.h"
 
 #define ROUNDS_MAX  101u
 #define THREADS_MAX 64u
-#define PROBE_STEPS 4000000u
 #define ATTEMPTS    8u
 #define FIRST_LEVEL 1u /* ways from here on are pagecopy_stream by level */
 
@@ -104,31 +104,17 @@ static void copy(const struct site *s, size_t way, size_t from, size_t n)
 /* ---- threads ------------------------------------------------------------------------------------- */
 
 struct helper {
-    const struct site *site; /* NULL: arithmetic */
+    const struct site *site;
     pthread_barrier_t *start;
     size_t way, from, n;
 };
-
-static volatile uint64_t probe_result;
-
-static void compute(void)
-{
-    uint64_t x = 1;
-
-    for (unsigned i = 0; i < PROBE_STEPS; i++)
-        x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
-    probe_result = x;
-}
 
 static void *help(void *arg)
 {
     const struct helper *h = arg;
 
     pthread_barrier_wait(h->start);
-    if (h->site)
-        copy(h->site, h->way, h->from, h->n);
-    else
-        compute();
+    copy(h->site, h->way, h->from, h->n);
     return NULL;
 }
 
@@ -143,10 +129,8 @@ static uint64_t together(const struct site *s, size_t way, unsigned threads)
     pthread_barrier_init(&start, NULL, threads + 1);
     for (unsigned t = 0; t < threads; t++) {
         helpers[t] = (struct helper){ .site = s, .start = &start, .way = way };
-        if (s) {
-            helpers[t].from = s->n * t / threads;
-            helpers[t].n = s->n * (t + 1) / threads - helpers[t].from;
-        }
+        helpers[t].from = s->n * t / threads;
+        helpers[t].n = s->n * (t + 1) / threads - helpers[t].from;
         must(pthread_create(&ids[t], NULL, help, &helpers[t]) == 0);
     }
     pthread_barrier_wait(&start);
@@ -211,8 +195,7 @@ static int one_round(struct bench_copy *b, const struct site *s, unsigned round,
     alone = together(s, b->ways - 1, 1);
     flush_site(s);
     t->gain[round] = (double)alone / (double)together(s, b->ways - 1, b->threads);
-    alone = together(NULL, 0, 1);
-    t->probe[round] = (double)b->threads * (double)alone / (double)together(NULL, 0, b->threads);
+    t->probe[round] = bench_probe_gain(b->threads);
     return 0;
 }
 

@@ -12,8 +12,8 @@ static const char *heat(const struct bench_table *t)
 static void print_one(const struct bench_table *t, FILE *to, const char *what, size_t value,
                       size_t to_memcpy)
 {
-    fprintf(to, "\n%s, %s, %u thread%s: GB/s of pages (x memcpy)\n%-22s", what, heat(t), t->threads,
-            t->threads == 1 ? "" : "s", "");
+    fprintf(to, "\n%s, %s, %u thread%s: GB/s of pages (x %s)\n%-22s", what, heat(t), t->threads,
+            t->threads == 1 ? "" : "s", t->threads == 1 ? "memcpy" : "one thread", "");
     for (size_t i = 0; i < t->load_count; i++)
         fprintf(to, " %13.13s", t->loads[i]);
     for (size_t r = 0; r < t->row_count; r++) {
@@ -33,9 +33,11 @@ static void print_one(const struct bench_table *t, FILE *to, const char *what, s
 void bench_print(const struct bench_table *t, FILE *to)
 {
     print_one(t, to, "encode", offsetof(struct bench_figure, encode),
-              offsetof(struct bench_figure, encode_to_memcpy));
+              offsetof(struct bench_figure, encode_to_base));
     print_one(t, to, "decode and apply", offsetof(struct bench_figure, decode),
-              offsetof(struct bench_figure, decode_to_memcpy));
+              offsetof(struct bench_figure, decode_to_base));
+    if (t->threads > 1)
+        fprintf(to, "arithmetic by %u threads in the same run: x %.2f\n", t->threads, t->probe_gain);
     if (!t->is_cold || t->threads > 1)
         return;
     fprintf(to, "\noctets out by octets in\n%-22s", "");
@@ -51,16 +53,19 @@ void bench_print(const struct bench_table *t, FILE *to)
 
 void bench_json(const struct bench_table *t, FILE *to)
 {
-    fprintf(to, "{\"caches\": \"%s\", \"threads\": %u, \"loads\": [", heat(t), t->threads);
+    const char *base = t->threads == 1 ? "memcpy" : "one_thread";
+
+    fprintf(to, "{\"caches\": \"%s\", \"threads\": %u, \"probe_gain\": %.3f, \"loads\": [", heat(t),
+            t->threads, t->probe_gain);
     for (size_t i = 0; i < t->load_count; i++) {
         fprintf(to, "%s\n  {\"load\": \"%s\", \"rows\": [", i ? "," : "", t->loads[i]);
         for (size_t r = 0; r < t->row_count; r++) {
             const struct bench_figure *f = &t->at[i][r];
 
-            fprintf(to, "%s\n    {\"row\": \"%s\", \"encode_gb_s\": %.3f, \"encode_to_memcpy\": %.3f, "
-                    "\"decode_gb_s\": %.3f, \"decode_to_memcpy\": %.3f, \"ratio\": %.6f}",
-                    r ? "," : "", t->rows[r], f->encode, f->encode_to_memcpy, f->decode,
-                    f->decode_to_memcpy, f->ratio);
+            fprintf(to, "%s\n    {\"row\": \"%s\", \"encode_gb_s\": %.3f, \"encode_to_%s\": %.3f, "
+                    "\"decode_gb_s\": %.3f, \"decode_to_%s\": %.3f, \"ratio\": %.6f}",
+                    r ? "," : "", t->rows[r], f->encode, base, f->encode_to_base, f->decode, base,
+                    f->decode_to_base, f->ratio);
         }
         fputs("]}", to);
     }

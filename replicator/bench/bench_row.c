@@ -157,7 +157,8 @@ static void stream_encode(const struct bench_row *row, struct bench_work *w)
         index_bytes = INDEX_MAX - index.left;
         memmove(chunk + index_bytes, start, (size_t)(payloads - start));
         bytes = index_bytes + (size_t)(payloads - start);
-        packed = lz4_block_pack(chunk, bytes, at + CHUNK_OVERHEAD, bytes - 1);
+        packed = lz4_block_pack(chunk, bytes, at + CHUNK_OVERHEAD, bytes - 1,
+                                LZ4_BLOCK_CHUNK);
         if (packed == 0)
             memcpy(at + CHUNK_OVERHEAD, chunk, bytes);
         memset(at, 0, CHUNK_OVERHEAD);

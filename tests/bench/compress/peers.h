@@ -5,7 +5,7 @@
 
 #include "replicator/bench/bench_row.h"
 
-extern const struct bench_row peer_limit;
+extern const struct bench_row peer_limit, peer_reading;
 extern const struct bench_row peer_legacy, peer_legacy_sharper;
 extern const struct bench_row peer_zstd;
 
