@@ -61,16 +61,17 @@ static void say(struct told *told, const char *name, const struct announcing *a,
 
 void announcing_turn(struct announcing *a, struct told *told, const char *name, uint64_t now_ns)
 {
-    bool is_first = a->announcer.rounds == 0, had_failed = a->failure.code != 0;
+    const struct err before = a->failure;
+    bool is_first = a->announcer.rounds == 0;
     struct err e;
     int rc = announcer_turn(&a->announcer, now_ns, &e);
 
     if (rc == 0)
         return;
     a->failure = rc < 0 ? e : (struct err){ .code = 0 };
-    if (rc < 0 && !had_failed)
+    if (rc < 0 && (before.code == 0 || strcmp(before.text, e.text) != 0))
         say(told, name, a, LOG_LEVEL_WARNING);
-    else if (rc > 0 && (is_first || had_failed))
+    else if (rc > 0 && (is_first || before.code != 0))
         say(told, name, a, LOG_LEVEL_NOTICE);
 }
 

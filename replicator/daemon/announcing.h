@@ -1,5 +1,5 @@
 /* announcing — tells the network where a guest is that was activated here: its own interfaces, and what
- * --announce adds. Every round is due by the daemon's loop; a failure is said once and tried again. */
+ * --announce adds. Every round is due by the daemon's loop; a failure is said when it is a new one, and tried again. */
 #ifndef REPLICATOR_ANNOUNCING_H
 #define REPLICATOR_ANNOUNCING_H
 

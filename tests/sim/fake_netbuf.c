@@ -132,6 +132,18 @@ static void fake_stats(struct netbuf *n, struct netbuf_stats *ret)
     *ret = (struct netbuf_stats){ .held_frames = the_world->plug.n };
 }
 
+/* While every mark fails an interface is there whose output can't be held. */
+bool plug_is_whole(const struct world *w)
+{
+    return !(w->fail_forever[CALL_netbuf_mark] && w->fail_in[CALL_netbuf_mark] == 1);
+}
+
+static void fake_health(const struct netbuf *n, struct netbuf_health *ret)
+{
+    (void)n;
+    *ret = (struct netbuf_health){ .is_whole = plug_is_whole(the_world) };
+}
+
 static void fake_close(struct netbuf *n)
 {
     (void)n;
@@ -140,5 +152,5 @@ static void fake_close(struct netbuf *n)
 const struct netbuf_ops fake_netbuf_ops = {
     .kind = "fake", .holds = true, .mark = fake_mark, .release = fake_release, .open = fake_open,
     .drop = fake_drop, .stats = fake_stats, .ports = netbuf_alone_ports, .fd = netbuf_alone_fd,
-    .watch = netbuf_alone_watch, .health = netbuf_alone_health, .close = fake_close,
+    .watch = netbuf_alone_watch, .health = fake_health, .close = fake_close,
 };

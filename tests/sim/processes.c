@@ -330,6 +330,8 @@ static void run_primary(struct world *w)
     if (!n->is_alive)
         return;
     primary_engine_status(w->primary, &w->seen);
+    if (w->seen.is_protected && !plug_is_whole(w))
+        violation(w, "P8", "status says protected, an interface's output is not held");
     observe_primary(w, epochs);
     if (primary_engine_is_over(w->primary))
         leave_primary(w);

@@ -258,6 +258,7 @@ extern const struct guest_ops fake_guest_ops;
 extern const struct replica_ops fake_replica_ops;
 extern const struct netbuf_ops fake_netbuf_ops;
 void plug_take(struct world *w, uint64_t value);
+bool plug_is_whole(const struct world *w); /* nothing of the guest's output is without a plug */
 extern const struct fence_ops fake_exec_ops, fake_manual_ops;
 void arbiter_run(struct world *w);
 uint64_t arbiter_wake(const struct world *w);
