@@ -86,9 +86,12 @@ static json_t *why_unprotected(const struct primary_status *s, const struct prim
 
 static json_t *cache_json(const struct pagecache_stats *c)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "slots", number(c->slots), "used", number(c->used),
-                     "hits", number(c->hits), "misses", number(c->misses), "evictions",
-                     number(c->evictions));
+    uint64_t looks = c->hits + c->misses;
+
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:f}", "slots", number(c->slots), "used",
+                     number(c->used), "hits", number(c->hits), "misses", number(c->misses), "evictions",
+                     number(c->evictions), "hit_ratio",
+                     looks > 0 ? (double)c->hits / (double)looks : 0.0);
 }
 
 static json_t *port_json(const struct netbuf_port *p)

@@ -40,7 +40,7 @@ static void port_words(FILE *to, const json_t *ports)
 
 static void primary_words(FILE *to, const json_t *s)
 {
-    const json_t *netbuf = json_object_get(s, "netbuf");
+    const json_t *netbuf = json_object_get(s, "netbuf"), *cache = json_object_get(s, "cache");
     double raw = real(s, "raw_bytes"), wire = real(s, "wire_bytes");
 
     fprintf(to, "%s  primary, %s, pid %lld\n", text(s, "domain"),
@@ -63,6 +63,8 @@ static void primary_words(FILE *to, const json_t *s)
     fprintf(to, "  %-10s %lld of %lld pages in the newest epoch; sent %.1f MiB for %.1f MiB (%.1f : 1)\n",
             "memory", whole(s, "dirty_pages"), whole(s, "guest_pages"), wire / 1048576, raw / 1048576,
             wire > 0 ? raw / wire : 0.0);
+    fprintf(to, "  %-10s %.0f %% of the pages had a prior version; %lld of %lld places used\n", "cache",
+            100 * real(cache, "hit_ratio"), whole(cache, "used"), whole(cache, "slots"));
     quantiles(to, "pause", json_object_get(s, "pause_us"));
     quantiles(to, "hold", json_object_get(s, "hold_us"));
 }
