@@ -11,6 +11,7 @@
 #include "base/clock.h"
 
 _Static_assert(VIF_RECORD_VIFS_MAX <= NETLINK_BATCH_MAX, "all interfaces fit one send");
+_Static_assert(VIF_RECORD_VIFS_MAX <= NETBUF_PORTS_MAX, "all interfaces fit a status");
 
 /* ---- one send for all ------------------------------------------------------------------------------- */
 

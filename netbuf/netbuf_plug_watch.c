@@ -137,7 +137,10 @@ static int set_up_new(struct plug *p, unsigned i, struct err *e)
     memcpy(name, p->vifs[i].name, sizeof(name));
     if (i > p->record.count)
         return err_set(e, EAGAIN, "%s is not held yet", name);
-    rc = i < p->record.count ? 0 : netbuf_plug_take_row(p, i, name, e);
+    if (i < p->record.count) /* what an earlier try made is in the way */
+        rc = vif_tear_down(&p->vifs[i], &p->netlink, false, e);
+    else
+        rc = netbuf_plug_take_row(p, i, name, e);
     if (rc < 0) {
         memcpy(p->vifs[i].name, name, sizeof(name)); /* tried again by it */
         return rc;

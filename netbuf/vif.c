@@ -247,6 +247,8 @@ int vif_take_over(struct vif *v, struct netlink *n, uint32_t limit_bytes, enum p
         return rc;
     rc = netlink_do(n, plug_message_plug_change(v->ifb_index, v->handle, PLUG_BUFFER, 0), e);
     v->state.is_finished = true;
+    if (rc == 0)
+        rc = netlink_do(n, plug_message_plug_change(v->ifb_index, v->handle, PLUG_LIMIT, limit_bytes), e);
     return rc < 0 ? err_wrap(e, "hold the output of %s", v->name) : 0;
 }
 
