@@ -19,7 +19,7 @@ MAY_INCLUDE = {
 }
 # The clock has one owner; the simulated guest's threads wait on a condition with a deadline, and what
 # runs within a guest of the lab is a program of its own.
-MAY_READ_CLOCK = re.compile(r"base/clock\.c|checkpoint/sim/guest_sim\w*\.c|tests/xenlab/guest/")
+MAY_READ_CLOCK = re.compile(r"base/clock\.c|checkpoint/sim/guest_sim\w*\.c|tests/xenlab/guest/\w+\.c")
 CLOCK = re.compile(r"\b(clock_gettime|gettimeofday|time\s*\((NULL|0|&))")
 LEAF = ("base", "compress", "checkpoint", "netbuf")
 # proto/ decides and does nothing: no clock, no socket, no memory, no log.
