@@ -4,6 +4,7 @@
 #   make demo         protect a simulated guest, kill its primary, judge what an observer saw
 #   make check        lint, unit, unit under sanitizers, simulator, faults, end to end, fuzz
 #   make check-net    the network buffer, on a stock kernel in a virtual machine
+#   make check-xen    failovers between two real Xen hosts under emulation
 #   make install      to $(DESTDIR)$(PREFIX)
 #
 # V=1 shows commands, WERROR=1 makes warnings errors (make check does), CC=clang works as well.
@@ -274,6 +275,11 @@ $(BUILD)/xenlab/%: $(BUILD)/test/obj/tests/xenlab/%.o $(BUILD)/test/replicator.a
 xenlab-up: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload
 	@bash tests/tools/need-packages.sh xen
 	BUILD=$(BUILD) $(PYTHON) tests/xenlab/lab.py up $(HOSTS)
+
+# Hosts lose their power in these: a lab of its own, that is gone when they have ended.
+.PHONY: check-xen
+check-xen: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload
+	@BUILD=$(BUILD) PYTHON='$(PYTHON)' T='$(T)' bash tests/xenlab/check.sh $(sort $(wildcard tests/xenlab/test-*.py))
 
 xenlab-down:
 	$(PYTHON) tests/xenlab/lab.py down

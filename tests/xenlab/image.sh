@@ -112,11 +112,9 @@ mkdir -p "$root"/usr/{bin,sbin,lib,lib64}
 for folder in bin sbin lib lib64; do
     ln -s "usr/$folder" "$root/$folder"
 done
-if [ -n "${XENLAB_APT:-}" ]; then ln -s "$XENLAB_APT" "$work/apt"; else
 # shellcheck disable=SC2046
 debian_fetch "$work/apt" $(debian_list "$here/packages") || no_packages "could not fetch packages"
 debian_fetch_kernel "$work/apt" || no_packages "could not fetch the kernel"
-fi
 debian_unpack "$work/apt" "$root" || die "could not unpack"
 mkdir -p "$work/made/modules"
 gzip -dc "$root"/boot/xen-4.17-amd64.gz >"$work/made/xen" || die "could not unpack Xen"

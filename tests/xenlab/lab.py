@@ -11,6 +11,7 @@
   lab.py cut|start HOST        take its power away; boot it again
   lab.py freeze|thaw HOST      stop its processor; go on
   lab.py link HOST up|down|deaf|mute  its replication link: cut, or cut one way
+  lab.py with CMD [ARG...]     up, a command beside them, down; the lab ends with this process
   lab.py inside CMD [ARG...]   run a command beside them, in the network where the guests are
   lab.py logs DIR              consoles, logs and cores of both
 
@@ -392,6 +393,15 @@ def guest(lab, host, name, kind, *words):
     lab.guest(host, name, kind, **dict(word.split("=", 1) for word in words))
 
 
+def with_lab(lab, *argv):
+    lab.own = True
+    lab.up()
+    try:
+        return subprocess.run(argv, env={**os.environ, "LAB": lab.name}).returncode
+    finally:
+        lab.down()
+
+
 def inside(lab, *argv):
     return subprocess.run(lab.enter(*argv)).returncode
 
@@ -399,7 +409,7 @@ def inside(lab, *argv):
 COMMANDS = {
     "up": Lab.up, "down": Lab.down, "run": run, "shell": shell, "put": put, "get": Lab.get,
     "guest": guest, "cut": Lab.cut, "start": Lab.start, "freeze": Lab.freeze, "thaw": Lab.thaw,
-    "link": Lab.link, "inside": inside, "logs": Lab.logs,
+    "link": Lab.link, "with": with_lab, "inside": inside, "logs": Lab.logs,
 }
 
 
