@@ -85,10 +85,14 @@ class Hosts:
             time.sleep(0.002)
 
     def kill_host(self, ns):
-        """All at once, as when the power fails."""
-        for pid in run("ip", "netns", "pids", ns).split():  # ours: nobody else lives there
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        """All at once, as when the power fails; one that is being forked meanwhile, too."""
+        while pids := run("ip", "netns", "pids", ns).split():  # ours: nobody else lives there
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            self.reap()
+
+    def reap(self):
         for p in self.processes:
             p.poll()
 
