@@ -412,6 +412,7 @@ int primary_daemon_adopt(const struct primary_options *o, const struct primary_a
 
     if (rc == 0) {
         past_forget(d.past_path); /* of another life: the token of this one was granted here */
+        d.past = (struct primary_past){ .armed = false };
         rc = open_domain(&d, a->domain, e);
     }
     if (rc == 0)
