@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, os.path.dirname(__file__))
 from lab import PROGRAM, Lab, frame, ip, main, number_of, run  # noqa: E402
 
-WAIT_S = 120  # until something that must happen counts as not happening
+WAIT_S = 300  # until something that must happen counts as not happening
 
 
 class Pair:
