@@ -42,22 +42,25 @@ static void say(struct told *told, const char *name, int level, const char *even
     told_say(told, level, text);
 }
 
-bool output_count(struct output *o, const struct netbuf_stats *s)
+bool output_count(struct output *o, const struct netbuf_stats *s, uint64_t now_ns)
 {
     bool had = o->overflow[0] != '\0';
     uint64_t more = s->dropped_frames > o->dropped ? s->dropped_frames - o->dropped : 0;
 
     o->dropped = s->dropped_frames;
-    if (more > 0)
+    if (more > 0) {
+        o->lost_frames = (had ? o->lost_frames : 0) + more;
+        o->lost_at_ns = now_ns;
         snprintf(o->overflow, sizeof(o->overflow), "%" PRIu64 " frames of the guest found no room and are "
-                 "lost: --netbuf-limit is %" PRIu64 " octets", more, s->limit_bytes);
-    else
+                 "lost: --netbuf-limit is %" PRIu64 " octets", o->lost_frames, s->limit_bytes);
+    } else if (had && now_ns >= o->lost_at_ns + OUTPUT_CALM_NS) {
         o->overflow[0] = '\0';
-    return had != (more > 0);
+    }
+    return had != (o->overflow[0] != '\0');
 }
 
 /* A fenced side drops all on purpose. */
-static void look(struct output *o, const struct primary_engine *engine)
+static void look(struct output *o, const struct primary_engine *engine, uint64_t now_ns)
 {
     struct primary_status s;
     uint64_t limit;
@@ -66,7 +69,7 @@ static void look(struct output *o, const struct primary_engine *engine)
     primary_engine_status(engine, &s);
     if (s.state == P_FENCED)
         return;
-    (void)output_count(o, &s.netbuf);
+    (void)output_count(o, &s.netbuf, now_ns);
     limit = output_limit(o->interval_ns, histogram_quantile(s.commit_ns, 0.99));
     if (o->is_sized && (limit > s.netbuf.limit_bytes + s.netbuf.limit_bytes / RESIZE_AT ||
                         limit < s.netbuf.limit_bytes - s.netbuf.limit_bytes / RESIZE_AT))
@@ -102,7 +105,7 @@ void output_turn(struct output *o, bool is_ready, const struct primary_engine *e
     if (is_ready || now_ns >= o->look_at_ns)
         (void)!o->netbuf->ops->watch(o->netbuf, &ignored);
     if (now_ns >= o->look_at_ns) {
-        look(o, engine);
+        look(o, engine, now_ns);
         o->look_at_ns = now_ns + OUTPUT_LOOK_NS;
     }
     tell(o, told, name);

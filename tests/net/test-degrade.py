@@ -157,14 +157,20 @@ def test_frames_that_find_no_room_are_a_named_degrade_and_counted():
     with Lab() as lab, Pair(lab, "--vif", "tap0", "--vif", "vif0", "--netbuf-limit", "1M", "--interval",
                             "3s") as pair:
         end = time.monotonic() + WAIT_S
-        while not pair.status()["degraded"]:
+        words = None
+        while not words:
             assert time.monotonic() < end, pair.words_of_status()
             for i in range(300):
                 lab.send(frame(i, size=9000))
-        words = pair.status()["degraded"]
+            words = pair.status()["degraded"]
         assert "frames of the guest found no room and are lost: --netbuf-limit is 1048576 octets" in words, words
         assert pair.interfaces()["vif0"]["dropped"] > 0 and pair.interfaces()["tap0"]["dropped"] == 0
         assert pair.status()["netbuf"]["dropped"] > 0 and pair.status()["protected"]
+        metrics = run(PROGRAM, "status", "web1", "--metrics", "--run-dir", pair.run_dir("protect"))
+        assert 'replicator_degraded{domain="web1",role="primary"} ' in metrics, metrics
+        dropped = [line for line in metrics.split("\n") if line.startswith("replicator_interface_dropped_frames_total")]
+        assert {line.split("interface=")[1].split('"')[1]: int(line.split()[-1]) > 0 for line in dropped} == {
+            "tap0": False, "vif0": True}, dropped
         pair.wait("end of it", lambda: pair.status()["degraded"] is None)
         log = pair.log("protect")
         assert log.count("output=degraded") == log.count("output=whole") >= 1, log

@@ -29,24 +29,29 @@ static void auto_grows_with_the_time_that_output_is_held_within_bounds(UNUSED vo
     assert_int_equal(output_limit(NS_PER_S, NS_PER_S), OUTPUT_LIMIT_MOST);
 }
 
-static void an_overflow_lasts_until_a_look_finds_no_more_lost(UNUSED void **state)
+static void an_overflow_lasts_until_nothing_was_lost_for_a_while(UNUSED void **state)
 {
     struct output o = { .dropped = 0 };
     struct netbuf_stats s = { .limit_bytes = 65536 };
+    const uint64_t lost_at = 3 * NS_PER_S;
 
-    assert_false(output_count(&o, &s));
+    assert_false(output_count(&o, &s, NS_PER_S));
     assert_string_equal(o.overflow, "");
     s.dropped_frames = 7;
-    assert_true(output_count(&o, &s));
+    assert_true(output_count(&o, &s, 2 * NS_PER_S));
     assert_non_null(strstr(o.overflow, "7 frames"));
     assert_non_null(strstr(o.overflow, "65536 octets"));
     s.dropped_frames = 9;
-    assert_false(output_count(&o, &s));
-    assert_non_null(strstr(o.overflow, "2 frames"));
-    assert_true(output_count(&o, &s));
+    assert_false(output_count(&o, &s, lost_at));
+    assert_non_null(strstr(o.overflow, "9 frames"));
+    assert_false(output_count(&o, &s, lost_at + OUTPUT_CALM_NS - 1));
+    assert_true(output_count(&o, &s, lost_at + OUTPUT_CALM_NS));
     assert_string_equal(o.overflow, "");
     s.dropped_frames = 3; /* a counter that began anew is no loss */
-    assert_false(output_count(&o, &s));
+    assert_false(output_count(&o, &s, 20 * NS_PER_S));
+    s.dropped_frames = 4;
+    assert_true(output_count(&o, &s, 21 * NS_PER_S));
+    assert_non_null(strstr(o.overflow, "1 frames")); /* of this overflow */
 }
 
 int main(void)
@@ -54,7 +59,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_limit_is_what_the_rate_makes_of_interval_and_round_trip_twice),
         cmocka_unit_test(auto_grows_with_the_time_that_output_is_held_within_bounds),
-        cmocka_unit_test(an_overflow_lasts_until_a_look_finds_no_more_lost),
+        cmocka_unit_test(an_overflow_lasts_until_nothing_was_lost_for_a_while),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
