@@ -191,6 +191,7 @@ static int state_put(struct image *i, struct err *e)
     size_t low = 0, high = set->states_n;
     int rc;
 
+    i->is_changed = true;
     while (low < high) {
         size_t middle = (low + high) / 2;
         int order = image_state_compare(&i->open, &set->states[middle]);
@@ -265,6 +266,7 @@ static int take_param(void *c, uint64_t index, uint64_t value, struct err *e)
     size_t at = 0;
     int rc;
 
+    i->is_changed = true;
     while (at < set->params_n && set->params[at].index < index)
         at++;
     if (at < set->params_n && set->params[at].index == index) {
@@ -292,20 +294,24 @@ static int take_begin(void *c, const struct stream_facts *facts, UNUSED struct e
 static int take_commit(void *c, UNUSED uint64_t n, struct err *e)
 {
     struct image *i = c;
+    int rc = i->is_changed ? set_copy(&i->kept, &i->now, e) : 0;
 
-    return set_copy(&i->kept, &i->now, e);
+    if (rc == 0)
+        i->is_changed = false;
+    return rc;
 }
 
 static int take_drop(void *c, struct err *e)
 {
     struct image *i = c;
     struct image_set copy = { .states = NULL };
-    int rc = set_copy(&copy, &i->kept, e);
+    int rc = i->is_changed ? set_copy(&copy, &i->kept, e) : 0;
 
-    if (rc < 0)
+    if (rc < 0 || !i->is_changed)
         return rc;
     set_free(&i->now);
     i->now = copy;
+    i->is_changed = false;
     return 0;
 }
 

@@ -11,7 +11,7 @@
 #include "checkpoint/formats/reading.h"
 #include "checkpoint/formats/spool.h"
 
-#define IMAGE_STATES_MAX 65536u /* distinct blobs */
+#define IMAGE_STATES_MAX 36864u /* distinct blobs: four of each of 8192 vcpus, and some */
 #define IMAGE_PARAMS_MAX 4096u  /* distinct HVM parameters */
 
 struct image_state {
@@ -52,6 +52,7 @@ struct image {
     struct sha256 sha;
     struct image_state open;
     uint64_t heard; /* blobs so far */
+    bool is_changed; /* now is not kept: blobs or parameters came since the last commit */
 };
 
 void image_open(struct image *i, struct stream_input *in, struct image_wishes wishes);

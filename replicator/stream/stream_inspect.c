@@ -43,7 +43,8 @@ struct kind { /* of record */
     uint64_t count, octets;
 };
 
-#define KINDS_MAX 128u
+#define KINDS_MAX  128u
+#define EPOCHS_MAX (1u << 20) /* that are told one by one (7 hours of 40 a second); the last is all others */
 
 struct inspection {
     bool is_json, lists, is_first;
@@ -52,6 +53,7 @@ struct inspection {
     struct epoch now;
     struct epoch *epochs;
     size_t epochs_n;
+    uint64_t epochs_closed;
     struct kind kinds[KINDS_MAX];
     size_t kinds_n;
     uint64_t states, params;
@@ -79,9 +81,9 @@ static void list_item(struct inspection *p, const struct stream_item *item)
 {
     if (p->is_json)
         printf("%s\n{\"number\": %" PRIu64 ", \"offset\": %" PRIu64 ", \"layer\": \"%s\", \"name\": \"%s\", "
-               "\"type\": %" PRIu32 ", \"octets\": %" PRIu64 ", \"epoch\": %zu}", p->is_first ? "" : ",",
+               "\"type\": %" PRIu32 ", \"octets\": %" PRIu64 ", \"epoch\": %" PRIu64 "}", p->is_first ? "" : ",",
                item->number, item->offset, stream_framing_name(item->layer), item->name, item->type,
-               item->bytes, p->epochs_n + 1);
+               item->bytes, p->epochs_closed + 1);
     else
         printf("%6" PRIu64 "  0x%010" PRIx64 "  %-6s %-28s 0x%08" PRIx32 "  %10" PRIu64 "\n", item->number,
                item->offset, stream_framing_name(item->layer), item->name, item->type, item->bytes);
@@ -138,6 +140,15 @@ static int epoch_close(struct inspection *p, struct err *e)
 {
     size_t n = p->epochs_n;
 
+    p->epochs_closed++;
+    p->now.octets = reading_offset(p->reading) - p->now.from;
+    if (n == EPOCHS_MAX) {
+        p->epochs[n - 1].octets += p->now.octets;
+        p->epochs[n - 1].pages += p->now.pages;
+        p->epochs[n - 1].contents += p->now.contents;
+        p->now = (struct epoch){ .from = reading_offset(p->reading) };
+        return 0;
+    }
     if ((n & (n - 1)) == 0) {
         struct epoch *grown = realloc(p->epochs, (n ? 2 * n : 1) * sizeof(*grown));
 
@@ -145,7 +156,6 @@ static int epoch_close(struct inspection *p, struct err *e)
             return err_set(e, ENOMEM, "epochs: %m");
         p->epochs = grown;
     }
-    p->now.octets = reading_offset(p->reading) - p->now.from;
     p->epochs[p->epochs_n++] = p->now;
     p->now = (struct epoch){ .from = reading_offset(p->reading) };
     return 0;
@@ -213,17 +223,15 @@ static json_t *json_kinds(const struct inspection *p)
     return all;
 }
 
-static json_t *json_epochs(const struct inspection *p)
+/* Printed as they are: as objects of the library they would take more memory than the stream. */
+static void print_json_epochs(const struct inspection *p)
 {
-    json_t *all = json_array();
-
+    printf("\"epochs\": [");
     for (size_t i = 0; i < p->epochs_n; i++)
-        (void)json_array_append_new(all, json_pack("{s:I, s:I, s:I, s:I}", "offset",
-                                                   (json_int_t)p->epochs[i].from, "octets",
-                                                   (json_int_t)p->epochs[i].octets, "pages",
-                                                   (json_int_t)p->epochs[i].pages, "contents",
-                                                   (json_int_t)p->epochs[i].contents));
-    return all;
+        printf("%s{\"offset\": %" PRIu64 ", \"octets\": %" PRIu64 ", \"pages\": %" PRIu64 ", \"contents\": %" PRIu64
+               "}", i ? ", " : "", p->epochs[i].from, p->epochs[i].octets, p->epochs[i].pages,
+               p->epochs[i].contents);
+    printf("]");
 }
 
 /* The rest of the object whose list of records was printed as it came. */
@@ -231,13 +239,13 @@ static void print_json_totals(const struct inspection *p, const struct reading *
                               const struct err *e)
 {
     const char *guest = stream_guest_name(r->facts.guest);
-    json_t *object = json_pack("{s:s, s:s, s:i, s:o, s:I, s:b, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I}}",
+    json_t *object = json_pack("{s:s, s:s, s:i, s:o, s:I, s:b, s:I, s:o, s:o, s:{s:I, s:I, s:I, s:I}}",
                                "status", rc == EXIT_OK ? "ok" : "reject", "framing",
                                stream_framing_name(r->facts.framing), "version", (int)r->facts.version,
                                "guest", guest ? json_string(guest) : json_null(), "checkpoints",
                                (json_int_t)r->checkpoints, "complete", rc == EXIT_OK && r->is_complete,
                                "octets", (json_int_t)reading_offset(r), "page_types", json_types(p),
-                               "kinds", json_kinds(p), "epochs", json_epochs(p), "totals", "records",
+                               "kinds", json_kinds(p), "totals", "records",
                                (json_int_t)r->items, "states", (json_int_t)p->states, "params",
                                (json_int_t)p->params, "pages", (json_int_t)0);
     uint64_t pages = 0;
@@ -251,8 +259,10 @@ static void print_json_totals(const struct inspection *p, const struct reading *
         (void)json_object_set_new(object, "offset", json_integer((json_int_t)r->refusal.offset));
     }
     text = json_dumps(object, 0);
+    printf("], ");
+    print_json_epochs(p);
     if (text)
-        printf("], %s\n", text + 1);
+        printf(", %s\n", text + 1);
     free(text);
     json_decref(object);
 }
