@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "checkpoint/xen_absent.h"
+#include "checkpoint/xen_emulator.h"
 #include "checkpoint/xen_log.h"
 #include "checkpoint/xen_memory.h"
 #include "checkpoint/xen_state.h"
@@ -28,6 +29,7 @@ struct guest_xen {
     struct xen_log log;
     struct xen_memory memory;
     struct xen_absent absent;
+    struct xen_emulator emulator;
     enum guest_life life;
     bool is_still;     /* suspended by us, or found so */
     bool is_held;      /* paused by its toolstack until the first resume */
@@ -120,9 +122,11 @@ static int xen_event_fd(struct guest *g)
 
 static int ask_pause(struct guest_xen *x, struct err *e)
 {
+    int rc = xen_emulator_meet(&x->emulator, e);
+
     x->asked_ns = clock_now_ns();
     x->times = (struct guest_xen_times){ 0 };
-    return xen_suspend_ask(&x->suspend, GUEST_XEN_SUSPEND_NS, e);
+    return rc < 0 ? rc : xen_suspend_ask(&x->suspend, GUEST_XEN_SUSPEND_NS, e);
 }
 
 static int xen_pause(struct guest *g, struct err *e)
@@ -134,10 +138,12 @@ static int xen_pause(struct guest *g, struct err *e)
         rc = xen_suspend_poll(&x->suspend, e);
     if (rc == 0)
         return err_set(e, EAGAIN, "%s is suspending", x->shape.name);
-    x->times.suspend_ns = clock_now_ns() - x->asked_ns;
     if (rc == -ECANCELED)
         look(x);
     x->is_still = rc > 0 || rc == -ECANCELED;
+    if (rc > 0)
+        rc = xen_emulator_stop(&x->emulator, e);
+    x->times.suspend_ns = clock_now_ns() - x->asked_ns;
     return rc < 0 ? err_wrap(e, "%s", x->shape.name) : 0;
 }
 
@@ -152,7 +158,9 @@ static int xen_resume(struct guest *g, struct err *e)
     if (x->is_held && xc_domain_unpause(x->host.xc, x->domain.domid) < 0)
         return xen_host_failed(&x->host, e, "%s can't be unpaused", x->shape.name);
     x->is_held = false;
-    rc = xen_suspend_resume(&x->suspend, e);
+    rc = xen_emulator_go_on(&x->emulator, e);
+    if (rc == 0)
+        rc = xen_suspend_resume(&x->suspend, e);
     x->times.resume_ns = clock_now_ns() - began_ns;
     xen_memory_settle(&x->memory);
     if (rc < 0)
@@ -187,8 +195,10 @@ static int xen_dirty(struct guest *g, struct dirty *into, struct err *e)
 {
     struct guest_xen *x = xen_of(g);
     uint64_t began_ns = clock_now_ns();
-    int rc = xen_log_read(&x->log, x->is_still, into, e);
+    int rc = xen_emulator_log(&x->emulator, true, e);
 
+    if (rc == 0)
+        rc = xen_log_read(&x->log, x->is_still, into, e);
     if (rc == 0 && x->is_still)
         rc = add_unlogged(x, into, e);
     x->times.log_ns += clock_now_ns() - began_ns;
@@ -215,6 +225,8 @@ static int xen_state(struct guest *g, struct sink *to, struct err *e)
     uint64_t began_ns = clock_now_ns();
     int rc = xen_state_put(&x->host, &x->domain, to, e);
 
+    if (rc == 0)
+        rc = xen_emulator_put(&x->emulator, to, e);
     x->times.state_ns += clock_now_ns() - began_ns;
     return rc < 0 ? err_wrap(e, "%s", x->shape.name) : 0;
 }
@@ -244,6 +256,9 @@ static void xen_close(struct guest *g)
     struct guest_xen *x = xen_of(g);
     struct err unused;
 
+    if (x->life == GUEST_RUNS && !x->is_destroyed)
+        xen_emulator_close(&x->emulator);
+    xen_qmp_close(&x->emulator.qmp);
     if (x->is_still && !x->is_destroyed && x->life == GUEST_RUNS &&
         xen_suspend_resume(&x->suspend, &unused) == 0)
         x->is_still = false;
@@ -280,6 +295,8 @@ static struct guest_xen *xen_new(struct err *e)
         err_set(e, ENOMEM, "no memory for a guest");
     else
         x->base.ops = &guest_xen_ops;
+    if (x)
+        x->emulator.qmp.fd = -1;
     return x;
 }
 
@@ -290,6 +307,7 @@ static int open_parts(struct guest_xen *x, struct err *e)
     struct xen_look now;
     int rc;
 
+    xen_emulator_init(&x->emulator, &x->host, &x->domain, xen_type_has_emulator(s->type));
     if ((rc = xen_shape_format(s, x->spec, e)) < 0 ||
         (rc = xen_memory_open(&x->memory, &x->host, &x->domain, e)) < 0 ||
         (rc = xen_absent_open(&x->absent, s->pages, s->max_memkb / 4, e)) < 0 ||
@@ -297,7 +315,7 @@ static int open_parts(struct guest_xen *x, struct err *e)
         (rc = xen_suspend_open(&x->suspend, &x->host, &x->domain, e)) < 0 ||
         (rc = xen_domain_look(&x->host, &x->domain, &now, e)) < 0)
         return rc;
-    x->is_still = now.is_suspended;
+    x->is_still = x->emulator.is_stopped = now.is_suspended; /* by a process that is dead */
     x->life = now.life;
     return 0;
 }
@@ -348,13 +366,20 @@ static int recover(const struct xen_host *h, const char *which, bool resume, boo
     struct xen_domain d;
     struct xen_look now;
     struct xen_suspend s = { .host = h };
+    struct xen_emulator emulator;
+    bool was_left;
     int rc;
 
     if ((rc = xen_domain_find(h, which, &d, e)) < 0 || (rc = xen_domain_look(h, &d, &now, e)) < 0)
         return rc;
-    if (xen_log_was_left(h, &d))
-        xen_log_end_left(h, &d);
+    was_left = xen_log_was_left(h, &d);
+    xen_emulator_init(&emulator, h, &d, xen_domain_has_emulator(h, d.domid));
+    emulator.is_logging = was_left;
+    emulator.is_stopped = resume && now.is_suspended;
     s.domain = d;
+    if (was_left)
+        xen_log_end_left(h, &d);
+    xen_emulator_close(&emulator);
     if (resume && now.is_suspended)
         rc = xen_suspend_resume(&s, e);
     if (rc == 0)

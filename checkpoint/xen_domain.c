@@ -139,7 +139,7 @@ int xen_domain_find(const struct xen_host *h, const char *which, struct xen_doma
 
 /* ---- its shape --------------------------------------------------------------------------------- */
 
-static bool has_emulator(const struct xen_host *h, uint32_t domid)
+bool xen_domain_has_emulator(const struct xen_host *h, uint32_t domid)
 {
     char path[64], *found;
 
@@ -189,7 +189,7 @@ int xen_domain_shape(const struct xen_host *h, const struct xen_domain *d, struc
                        " and %u are possible", s.name, (uint64_t)pages, look.vcpus, GUEST_PAGES_MAX,
                        XEN_VCPUS_MAX);
     memcpy(s.uuid, d->uuid, sizeof(s.uuid));
-    s.type = has_emulator(h, d->domid) ? XEN_hvm : XEN_pvh;
+    s.type = xen_domain_has_emulator(h, d->domid) ? XEN_hvm : XEN_pvh;
     s.pages = pages;
     s.max_memkb = look.max_memkb;
     s.tot_pages = look.pages;

@@ -44,6 +44,9 @@ bool xen_domain_has_name(const struct xen_host *h, const char *name, uint32_t *r
 MUST_CHECK int xen_domain_name(const struct xen_host *h, uint32_t domid, char ret[GUEST_NAME_MAX + 1],
                                struct err *e);
 
+/* Whether QEMU emulates devices for it. */
+bool xen_domain_has_emulator(const struct xen_host *h, uint32_t domid);
+
 /* All of the shape but `config`. Refuses what can't be protected with the reason: -EOPNOTSUPP for PV
  * (no dirty log on this hypervisor), -EINVAL for the control domain, -ERANGE for sizes. */
 MUST_CHECK int xen_domain_shape(const struct xen_host *h, const struct xen_domain *d,

@@ -217,14 +217,24 @@ int xen_suspend_poll(struct xen_suspend *s, struct err *e)
 
 /* ---- going on ---------------------------------------------------------------------------------- */
 
+static void cancel(struct xen_suspend *s)
+{
+    if (!s->is_asked)
+        return;
+    s->is_asked = false;
+    s->is_unwanted = s->channels || !take_back(s);
+}
+
 /* The store learns it after the guest runs: the guest need not wait for that. It must learn it, or it
  * will not say when the domain stops again; what happened in between is found by the look. */
 int xen_suspend_resume(struct xen_suspend *s, struct err *e)
 {
     const struct xen_host *h = s->host;
 
+    cancel(s);
     if (!is_suspended(s))
         return 0;
+    s->is_unwanted = false;
     if (xc_domain_resume(h->xc, s->domain.domid, 1) < 0)
         return xen_host_failed(h, e, "domain %" PRIu32 " can't be resumed", s->domain.domid);
     if (!xs_resume_domain(h->store, s->domain.domid))

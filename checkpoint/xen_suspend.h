@@ -40,8 +40,8 @@ MUST_CHECK int xen_suspend_ask(struct xen_suspend *s, uint64_t timeout_ns, struc
  * the request is taken back. */
 MUST_CHECK int xen_suspend_poll(struct xen_suspend *s, struct err *e);
 
-/* Lets a suspended domain go on in its own environment: for the guest the suspend was cancelled. 0 also
- * when it was not suspended. */
+/* Lets a suspended domain go on in its own environment: for the guest the suspend was cancelled. Takes
+ * back a request that has not been met. 0 also when it was not suspended. */
 MUST_CHECK int xen_suspend_resume(struct xen_suspend *s, struct err *e);
 
 /* Readable when any domain of the host may have ended or suspended. */

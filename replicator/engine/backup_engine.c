@@ -235,6 +235,7 @@ static int take_message(struct backup_engine *b, const struct record *rec, struc
         rc = epoch_end_get(rec, &m.end, e);
         return rc < 0 ? rc : after_staging(b, stage_seal(&b->stage, &m.end, e), e);
     case (uint32_t)RECORD_PAGE_DATA_ENCODED:
+    case (uint32_t)RECORD_FOREIGN_STATE: /* of the guest's emulator */
         return after_staging(b, stage_record(&b->stage, rec, e), e);
     case (uint32_t)RECORD_HEARTBEAT:
         rc = heartbeat_get(rec, &m.heartbeat, e);

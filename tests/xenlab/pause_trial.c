@@ -191,6 +191,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: pause_trial DOMAIN [EPOCHS [INTERVAL_MS]]\n");
         return 2;
     }
+    setlinebuf(stdout);
     rc = open_trial(&t, argv[1], &e);
     if (rc == 0)
         printf("%s: %" PRIu64 " pages, %zu octets of spec\n", t.about.name, t.about.pages,
