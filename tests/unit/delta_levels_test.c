@@ -1,6 +1,7 @@
 /* delta_levels_test — every level of the processor makes the same octets and takes and refuses the
  * same ones, so that hosts of different age can protect each other.
- * CODEC_PAIRS=N tries N pairs of pages instead of a few thousand, CODEC_SEED=S others. */
+ * CODEC_PAIRS=N tries N pairs of pages instead of a few thousand, CODEC_SEED=S others,
+ * CODEC_TEST='all_levels_make*' only some of the tests. */
 #include "compress/delta.h"
 
 #include <errno.h>
@@ -258,6 +259,7 @@ int main(void)
 
     if (asked)
         pairs = strtoull(asked, NULL, 10);
+    cmocka_set_test_filter(getenv("CODEC_TEST"));
     if (where)
         seed = strtoull(where, NULL, 10) << 32; /* far from the seeds of every other */
     return cmocka_run_group_tests(tests, NULL, NULL);
