@@ -25,6 +25,15 @@ has_xen_tools()
     [ -f "${VERIFY_STREAM:-}" ] || ls /usr/lib/xen-*/bin/verify-stream-v2
 }
 
+# What tests compare with, and skip (saying so) where no package has it.
+wished=()
+wish() # PACKAGE COMMAND...
+{
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || wished+=("$package")
+}
+
 missing=()
 need() # PACKAGE COMMAND...
 {
@@ -54,7 +63,7 @@ look_for()
         need clang command -v "$FUZZ_CC"
         need libclang-rt-dev has_fuzzer
         need python3 command -v python3
-        need xen-utils-4.17 has_xen_tools
+        wish xen-utils-4.17 has_xen_tools
         ;;
     net)
         need qemu-system-x86 command -v qemu-system-x86_64
@@ -82,15 +91,24 @@ look_for()
 
 look_for_all()
 {
-    missing=()
+    missing=() wished=()
     for set in "$@"; do
         look_for "$set"
     done
 }
 
 look_for_all "$@"
-[ ${#missing[@]} -eq 0 ] && exit 0
+[ ${#missing[@]} -eq 0 ] && [ ${#wished[@]} -eq 0 ] && exit 0
 
+may_install()
+{
+    command -v apt-get && { [ "$(id -u)" -eq 0 ] || sudo -n true; }
+}
+
+if [ ${#missing[@]} -eq 0 ] && ! may_install >/dev/null 2>&1; then
+    echo "some tests will be skipped without: ${wished[*]}"
+    exit 0
+fi
 if ! command -v apt-get >/dev/null; then
     echo "replicator needs what Debian calls: ${missing[*]}" >&2
     echo "(a C compiler; lz4, xxhash, jansson and libnl-3 with headers; for tests cmocka, clang, python3, QEMU)" >&2
@@ -104,9 +122,14 @@ if [ "$(id -u)" -ne 0 ]; then
     fi
     as_root=(sudo -n)
 fi
-echo "installing ${missing[*]}"
+echo "installing ${missing[*]} ${wished[*]}"
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
 "${apt[@]}" update </dev/null >/dev/null || echo "apt-get update failed; trying the lists at hand" >&2
+if [ ${#wished[@]} -gt 0 ]; then
+    "${apt[@]}" install --no-install-recommends "${wished[@]}" </dev/null ||
+        echo "some tests will be skipped without: ${wished[*]}"
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
 "${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null || {
     echo "could not install; run:  apt-get install ${missing[*]}" >&2
     exit 1
