@@ -278,7 +278,7 @@ xenlab-up: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload
 
 # Hosts lose their power in these: a lab of its own, that is gone when they have ended.
 .PHONY: check-xen
-check-xen: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload
+check-xen: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload $(BUILD)/xenlab/shell_driver
 	@BUILD=$(BUILD) PYTHON='$(PYTHON)' T='$(T)' bash tests/xenlab/check.sh $(sort $(wildcard tests/xenlab/test-*.py))
 
 xenlab-down:

@@ -19,7 +19,9 @@ static const enum guest_life life_of_reason[] = {
 
 static enum guest_life life_of(const xc_dominfo_t *i)
 {
-    if (!i->shutdown)
+    bool is_suspended = i->shutdown && i->shutdown_reason == SHUTDOWN_suspend;
+
+    if (!i->shutdown || (i->dying && is_suspended)) /* one that was saved is destroyed as it lies */
         return i->dying ? GUEST_SHUT_DOWN : GUEST_RUNS;
     return i->shutdown_reason < ARRAY_LEN(life_of_reason) ? life_of_reason[i->shutdown_reason]
                                                           : GUEST_CRASHED;
