@@ -298,5 +298,34 @@ def test_death_at_any_message_of_a_takeover_leaves_output_held():
         raise AssertionError("it never ends")
 
 
+def test_death_at_any_message_while_an_interface_is_plugged_in():
+    """It is held or it is not; what was held before stays held, and cleanup restores both."""
+    with Lab() as lab:
+        plug_in(lab, 1)
+        run("ip", "link", "set", "vif1", "down")
+        run("ip", "link", "set", "vif1", "name", "later1")
+        lab.vifs.pop()
+        before, places = lab.state(), 0
+        for n in range(1, 200):
+            d = Driver(f"netlink:kill:{n}")
+            alive = d.say(f"open {lab.folder} web1 {1 << 20} vif*") and d.say("mark 1")
+            if alive:
+                run("ip", "link", "set", "later1", "name", "vif1")
+                alive = d.say("watch")
+                lab.send(frame(3))
+                assert lab.arrived(0.03) == [], f"after message {n}: what was held leaks"
+                places += 1
+            d.kill()
+            status, said = replicator(lab, "cleanup", "web1", "--drop")
+            assert status == 0, f"after message {n}: {said}"
+            run("ip", "link", "set", "vif1", "name", "later1", check=False)
+            lab.assert_state(before)
+            lab.arrived(0.01)
+            if alive:
+                run("ip", "link", "del", "later1")
+                return f"{places - 1} places"
+        raise AssertionError("it never ends")
+
+
 if __name__ == "__main__":
     main(globals())
