@@ -299,6 +299,7 @@ bench-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
 .PHONY: bench bench-epoch bench-compress
 bench-epoch: $(PROGRAM) $(BENCHES)
 	BUILD=$(BUILD) REPLICATOR=$(BUILD)/replicator bash tests/bench/epoch.sh
+	BUILD=$(BUILD) PYTHON='$(PYTHON)' bash tests/bench/mix.sh
 
 bench-compress: $(BUILD)/bench/compress
 	BUILD=$(BUILD) bash tests/bench/compress.sh

@@ -139,7 +139,8 @@ static void put_chunk(const struct bench_row *row, const struct bench_work *w, s
         *payloads += codec_encode_batch(row->allowed, jobs, some, *payloads);
         for (size_t k = 0; k < some; k++)
             must(sink_varint(index, (rng_mix(i + k) & 127) << 1) == 0 &&
-                 sink_varint(index, (uint64_t)jobs[k].bytes << 3 | jobs[k].codec->id) == 0);
+                 sink_varint(index, (jobs[k].codec->id == CODEC_RAW ? 0 : (uint64_t)jobs[k].bytes << 3) |
+                                          (uint64_t)jobs[k].codec->id) == 0);
     }
 }
 

@@ -24,6 +24,7 @@ struct model {
     struct guest base;
     uint8_t (*memory)[PAGE_BYTES];
     bool log[PAGES], deferred[PAGES];
+    uint8_t types[PAGES]; /* 0: ordinary */
     bool dirty_fails, copy_fails, state_fails;
 };
 
@@ -66,7 +67,7 @@ static inline int model_copy(struct guest *g, const uint64_t *pfns, size_t n, ui
     if (m->copy_fails)
         return err_set(e, EIO, "pages can't be mapped");
     for (size_t i = 0; i < n; i++) {
-        types[i] = m->deferred[pfns[i]] ? PAGE_TYPE_DEFERRED : PAGE_TYPE_NORMAL;
+        types[i] = m->deferred[pfns[i]] ? PAGE_TYPE_DEFERRED : m->types[pfns[i]];
         if (!m->deferred[pfns[i]])
             memcpy(to[i], m->memory[pfns[i]], PAGE_BYTES);
     }
@@ -168,14 +169,21 @@ static inline void stage_chunk(const struct record *rec)
 {
     struct pages_reader chunk;
     struct pages_entry p;
+    struct digest digest;
     struct err e;
     int rc;
 
+    digest_begin(&digest);
     assert_int_equal(pages_open(&chunk, rec, PAGES, &e), 0);
     b->batches = chunk.batch > b->batches ? chunk.batch : b->batches;
-    while ((rc = pages_next(&chunk, &p, &e)) == 1)
+    while ((rc = pages_next(&chunk, &p, &e)) == 1) {
+        if (!p.has_content)
+            continue;
         assert_int_equal(p.codec->decode(p.payload, p.bytes, b->staged[p.pfn]), 0);
+        digest_add(&digest, b->staged[p.pfn], PAGE_BYTES);
+    }
     assert_int_equal(rc, 0);
+    assert_true(digest_value(&digest) == chunk.digest); /* every delta met its base */
 }
 
 /* Stages every record that came since; fills the last one's EPOCH_END, if there is one. */
