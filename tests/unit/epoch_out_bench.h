@@ -102,6 +102,7 @@ struct bench {
     struct sink sink;
     size_t taken;        /* octets of the sink that the backup has staged */
     uint32_t batches;
+    bool is_in_epoch[PAGES];
     uint64_t epoch;
 };
 
@@ -161,6 +162,7 @@ static inline void begin(uint32_t flags)
     b->sink = (struct sink){ b->octets, ROOM };
     b->taken = 0;
     b->batches = 0;
+    memset(b->is_in_epoch, 0, sizeof(b->is_in_epoch));
     memcpy(b->staged, b->backup, PAGES * PAGE_BYTES);
     epoch_out_begin(&b->out, ++b->epoch, flags);
 }
@@ -179,6 +181,8 @@ static inline void stage_chunk(const struct record *rec)
     while ((rc = pages_next(&chunk, &p, &e)) == 1) {
         if (!p.has_content)
             continue;
+        assert_false(p.codec->needs_prior && b->is_in_epoch[p.pfn]); /* as the real stage has it */
+        b->is_in_epoch[p.pfn] = true;
         assert_int_equal(p.codec->decode(p.payload, p.bytes, b->staged[p.pfn]), 0);
         digest_add(&digest, b->staged[p.pfn], PAGE_BYTES);
     }

@@ -220,6 +220,17 @@ static bool has_content(uint64_t pfn)
     return b->guest.types[pfn] < PAGE_TYPE_BROKEN;
 }
 
+/* Words that go to and fro: a delta from too old a version lacks what has come back to what it was. */
+static void guest_writes_to_and_fro(uint64_t n)
+{
+    while (n-- > 0) {
+        uint64_t pfn = rng_below(&b->r, PAGES);
+
+        store_u64(b->guest.memory[pfn] + 8 * rng_below(&b->r, 3), rng_below(&b->r, 2));
+        b->guest.log[pfn] = true;
+    }
+}
+
 /* A page becomes a page table, or loses its content, or is ordinary again: each is a change to be sent. */
 static void types_change(void)
 {
@@ -233,6 +244,16 @@ static void types_change(void)
     }
 }
 
+/* Some pages can't be had for a while: what is known of them grows old meanwhile. */
+static void pages_hide(void)
+{
+    for (uint64_t n = rng_below(&b->r, 10); n > 0; n--) {
+        uint64_t pfn = rng_below(&b->r, PAGES);
+
+        b->guest.deferred[pfn] = !b->guest.deferred[pfn];
+    }
+}
+
 /* Epochs lost on the way, types that come and go, reconnects, backups that know nothing: whatever the order,
  * no delta ever starts from what the backup does not hold (stage_chunk compares every digest). */
 static void no_delta_starts_from_what_the_backup_lacks(void **state UNUSED)
@@ -240,15 +261,18 @@ static void no_delta_starts_from_what_the_backup_lacks(void **state UNUSED)
     struct epoch_end end;
 
     for (unsigned n = 0; n < 400; n++) {
-        guest_writes_some(rng_below(&b->r, 80));
-        types_change();
         begin(b->out.committed == 0 ? EPOCH_SEED : 0);
-        assert_int_equal(pass(rng_chance(&b->r, 500000)), 0);
+        for (uint64_t passes = 1 + rng_below(&b->r, 3); passes > 0; passes--) {
+            guest_writes_to_and_fro(rng_below(&b->r, 80));
+            types_change();
+            pages_hide();
+            assert_int_equal(pass(true), 0);
+        }
         finish(&end);
         if (rng_chance(&b->r, 700000)) {
             acked();
             for (uint64_t pfn = 0; pfn < PAGES; pfn++)
-                if (has_content(pfn))
+                if (has_content(pfn) && !dirty_has(&b->out.carry, pfn))
                     assert_memory_equal(b->backup[pfn], b->guest.memory[pfn], PAGE_BYTES);
             continue;
         }
