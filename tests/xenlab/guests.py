@@ -7,13 +7,12 @@ import subprocess
 import tempfile
 import uuid
 
-KERNEL = "/boot/guest"
 
 
 def put_files(image, build, folder):
-    """The kernels, and an initramfs of the workload and the modules that it needs."""
-    shutil.copy(image / "vmlinuz", folder)
-    shutil.copy(image / "vmlinux", folder)
+    """An initramfs of the workload and the modules that it needs."""
+    shutil.copy(pathlib.Path(__file__).with_name("vif-lab"), folder)
+    (folder / "vif-lab").chmod(0o755)
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
         shutil.copy(build / "xenlab/workload", root / "init")
@@ -47,12 +46,12 @@ def config(name, kind, memory=128, vcpus=1, vifs=1, **words):
         f'type = "{kind}"',
         f"memory = {memory}",
         f"vcpus = {vcpus}",
-        f'kernel = "{KERNEL}/{"vmlinuz" if kind == "hvm" else "vmlinux"}"',
-        f'ramdisk = "{KERNEL}/initrd"',
+        f'kernel = "/boot/{"vmlinuz" if kind == "hvm" else "vmlinux"}"',
+        'ramdisk = "/host/guest/initrd"',
         f'cmdline = "console=hvc0 quiet panic=-1 mitigations=off net.ifnames=0 {told}"',
         'on_crash = "preserve"',
         "vif = [" + ", ".join(
-            f"'mac={mac(name + str(number) if number else name)},bridge=xenbr0,type=vif'"
+            f"'mac={mac(name + str(number) if number else name)},bridge=xenbr0,type=vif,script=/host/guest/vif-lab'"
             for number in range(int(vifs))) + "]",
     ]
     if kind == "hvm":

@@ -1,8 +1,8 @@
 #!/bin/bash
 # image — makes what the hosts of the Xen lab boot from, and prints the folder where it is:
-#   xen        the hypervisor            vmlinuz    the kernel of dom0 and of the guests
-#   initrd     as much as mounts the disk           rootfs.img  the disk: dom0's root folder
-#   vmlinux    the kernel, unpacked      modules/   for the guests: the modules of their devices
+#   xen      the hypervisor              vmlinux     the kernel of dom0
+#   initrd   as much as mounts the disk  rootfs.img  the disk: dom0's root folder, with the guests' kernels
+#   modules  for the guests: the modules of their devices
 # Made once: it is kept outside the tree, in $XDG_CACHE_HOME/replicator-xenlab/HASH, where HASH
 # changes with what it is made of. Needs no root rights.
 # Exit 77 when the packages can't be fetched, with the reason as the last line.
@@ -118,13 +118,14 @@ debian_fetch_kernel "$work/apt" || no_packages "could not fetch the kernel"
 debian_unpack "$work/apt" "$root" || die "could not unpack"
 mkdir -p "$work/made/modules"
 gzip -dc "$root"/boot/xen-4.17-amd64.gz >"$work/made/xen" || die "could not unpack Xen"
-cp "$root"/boot/vmlinuz-* "$work/made/vmlinuz" &&
-    debian_unpack_kernel "$work/made/vmlinuz" "$work/made/vmlinux" || die "could not unpack the kernel"
+mv "$root"/boot/vmlinuz-* "$work/vmlinuz" &&
+    debian_unpack_kernel "$work/vmlinuz" "$work/made/vmlinux" || die "could not unpack the kernel"
 debian_keep_modules "$root" "$here/modules" || die "could not choose modules"
 cp "$root"/lib/modules/*/kernel/drivers/{net/xen-netfront,block/xen-blkfront}.ko "$work/made/modules/" ||
     die "no modules for guests"
 make_initrd >"$work/made/initrd" || die "could not pack the initrd"
-configure_root && slim_root || die "could not set up the root folder"
+configure_root && slim_root && cp "$work/vmlinuz" "$work/made/vmlinux" "$root/boot/" ||
+    die "could not set up the root folder"
 size=$(du -sm "$root" | cut -f 1)
 mke2fs -q -t ext4 -E root_owner=0:0 -O ^has_journal,^metadata_csum -d "$root" "$work/made/part" \
     "$((size * 5 / 4 + 64))M" >/dev/null ||

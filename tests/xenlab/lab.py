@@ -168,6 +168,7 @@ class Lab:
         self.image = pathlib.Path(image.stdout.strip())
         self.hold()
         guests.put_files(self.image, BUILD, self.share / "guest")
+        shutil.rmtree(self.share / "program", ignore_errors=True)
         (self.dir / "image").write_text(str(self.image))
         for host in hosts or HOSTS:
             self.start(host, wait=False)
@@ -332,10 +333,13 @@ class Lab:
 
     def put_program(self, host):
         """The program as shipped, and as `replicator-test` with its failpoints."""
-        for file, name in ((BUILD / "replicator", "replicator"), (BUILD / "test/replicator", "replicator-test")):
-            if file.exists():
-                self.run(host, "sh", "-c", 'cat >"$0.part" && chmod 755 "$0.part" && mv "$0.part" "$0"',
-                         f"/usr/sbin/{name}", stdin=file.read_bytes())
+        folder = self.share / "program"
+        if not folder.exists():
+            folder.mkdir()
+            for file, name in ((BUILD / "replicator", "replicator"), (BUILD / "test/replicator", "replicator-test")):
+                if file.exists():
+                    shutil.copy(file, folder / name)
+        self.run(host, "sh", "-c", "cp /host/program/* /usr/sbin/")
 
     def guest(self, host, name, kind, **words):
         """Starts a guest with the workload; its words are described in guest/workload.c."""
