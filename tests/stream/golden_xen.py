@@ -23,7 +23,7 @@ LAXER = (r"libxc-bad/big-endian$",          # its test of the bit is dead
 # of its own under Python 3, EMULATOR_XENSTORE_DATA.
 STRICTER = (r"libxc/(end|verify|static-data-end)-with-body$", r"libxc/optional-records-everywhere$",
             r"libxc/padding-not-zero$", r"libxc/policies-in-v2$", r"libxc/reserved-", r"remus/", r"libxl-remus/",
-            r"libxl/(hvm|made-by-the-converter|octets-after-end|reserved-options)$")
+            r"libxl/(hvm|made-by-the-converter|octets-after-end|optional-record|reserved-options)$")
 # States that the converter has no record for, or reads for libxl only.
 NOT_CONVERTED = {"TOOLSTACK", "EMULATOR_CONTEXT/0/0", "UNMAPPED_PFNS"}
 # Guests that it converts to something else, and why.
