@@ -18,6 +18,7 @@
 #include "replicator/stats/status_json.h"
 #include "replicator/control/told.h"
 #include "replicator/domain/domain.h"
+#include "replicator/domain/domain_plug.h"
 
 #define STEPS_A_TURN      64u
 #define FENCE_TIMEOUT_NS  (60 * NS_PER_S)
@@ -83,11 +84,31 @@ static int world_make_replica(void *context, const struct hello *h, struct repli
     return kind->await(&d->domain, h, ret, e);
 }
 
+/* Nothing that fails here keeps the guest from running: there is no way back, and a person is told. */
+static void drop_earlier(struct backup_daemon *d, const struct guest *g)
+{
+    char folder[RUN_PATH_MAX], text[sizeof(((struct err *)NULL)->text) + GUEST_NAME_MAX + 64];
+    struct guest_info about;
+    struct err e;
+    int rc = run_dir_netbuf(&d->options->run, folder, &e);
+
+    g->ops->info(g, &about);
+    if (rc == 0)
+        rc = domain_plug_drop_earlier(folder, d->name, about.uuid, &e);
+    if (rc == 0)
+        return;
+    snprintf(text, sizeof(text), "event=netbuf domain=%s role=backup output=%s reason=\"%s\"", d->name,
+             rc > 0 ? "dropped" : "degraded", rc > 0 ? "an earlier life of the guest held it here" : e.text);
+    told_say(&d->told, rc > 0 ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, text);
+}
+
 static int world_run_guest(void *context, struct guest *g, struct err *e)
 {
     struct backup_daemon *d = context;
-    int rc = d->domain->ops->run(d->domain, g, e);
+    int rc;
 
+    drop_earlier(d, g);
+    rc = d->domain->ops->run(d->domain, g, e);
     if (rc == 0)
         announcing_begin(&d->announcing, d->domain, &d->options->announce, d->name, clock_now_ns());
     return rc;

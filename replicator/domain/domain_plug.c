@@ -38,3 +38,17 @@ int domain_plug_open(struct domain *d, const struct domain_options *o, const cha
     d->is_plugged = rc == 0;
     return rc;
 }
+
+int domain_plug_drop_earlier(const char *netbuf_folder, const char *name, const uint8_t uuid[16], struct err *e)
+{
+    struct vif_record earlier;
+    int rc = vif_record_load(netbuf_folder, name, &earlier, e);
+
+    if (rc == -ENOENT || (rc == 0 && memcmp(earlier.uuid, uuid, sizeof(earlier.uuid)) != 0))
+        return 0; /* another domain's is none of ours */
+    if (rc == 0 && vif_record_owner_lives(&earlier))
+        return err_set(e, EBUSY, "process %ld holds output of %s on this host, and runs", (long)earlier.pid, name);
+    if (rc == 0)
+        rc = netbuf_plug_cleanup(netbuf_folder, &earlier, false, e);
+    return rc < 0 ? err_wrap(e, "drop what is held of %s", name) : 1;
+}

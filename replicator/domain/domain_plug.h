@@ -10,4 +10,10 @@
 MUST_CHECK int domain_plug_open(struct domain *d, const struct domain_options *o, const char *const *own,
                                 unsigned count, struct err *e);
 
+/* The guest was given to this host by the arbiter and is about to run here: what an earlier life of it on
+ * this host still holds is of a past that nobody may hear any more, and its redirects would hold the guest.
+ * Drops it and gives the interfaces back. 1: there was such, 0: none. -EBUSY: a process holds it that runs. */
+MUST_CHECK int domain_plug_drop_earlier(const char *netbuf_folder, const char *name, const uint8_t uuid[16],
+                                        struct err *e);
+
 #endif

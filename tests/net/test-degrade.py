@@ -221,5 +221,31 @@ def test_a_primary_that_is_started_again_holds_on_and_protects_again():
                 assert time.monotonic() < end, "what was held is not released epoch by epoch"
 
 
+def test_a_guest_activated_where_its_earlier_life_died_is_not_held_by_it():
+    with Lab() as lab:
+        tokens = f"{lab.folder}/tokens"
+        os.mkdir(tokens)
+        for name in ("protect", "receive"):
+            os.mkdir(f"{lab.folder}/{name}", 0o700)
+        os.mkdir(f"{lab.folder}/protect/netbuf", 0o700)
+        os.symlink(f"{lab.folder}/protect/netbuf", f"{lab.folder}/receive/netbuf")  # one host, as to records
+        before = run("tc", "qdisc", "show", "dev", "vif0")
+        with Pair(lab, "--vif", "tap0", "--vif", "vif0", arbiter=f"file:{tokens}") as pair:
+            lab.send(frame(7))
+            pair.kill("protect")
+            lab.arrived(0.1)
+            lab.send(frame(8))
+            pair.wait("activation", lambda: "to=active" in pair.log("receive"))
+            assert "output=dropped" in pair.log("receive"), pair.log("receive")
+            assert "rp-" not in run("ip", "link"), "its interfaces were not given back"
+            assert run("tc", "qdisc", "show", "dev", "vif0") == before
+            lab.send(frame(9))
+            end, seen = time.monotonic() + WAIT_S, []
+            while 9 not in seen or len(seen) < 3:  # what the guest says now goes out
+                assert time.monotonic() < end, f"the activated guest is not heard: {seen}"
+                seen += [number_of(f) for f in lab.arrived(0.2)]
+            assert 8 not in seen, "what was held by the dead left"
+
+
 if __name__ == "__main__":
     main(globals())
