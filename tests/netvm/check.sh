@@ -11,7 +11,7 @@ passed=0 failed=0 skipped=0
 # What a test may be told from outside; emulation needs patience.
 TEST_TIMEOUT=${TEST_TIMEOUT:-1800}
 told=()
-for name in TEST_TIMEOUT ONLY SEED SEQUENCES FAILOVERS; do
+for name in TEST_TIMEOUT ONLY SEED SEQUENCES FAILOVERS EVERY SLEEPS_EVERY; do
     [ -z "${!name:-}" ] || told+=("$name=${!name}")
 done
 
