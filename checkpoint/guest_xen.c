@@ -367,10 +367,12 @@ static int recover(const struct xen_host *h, const char *which, bool resume, boo
     struct xen_look now;
     struct xen_suspend s = { .host = h };
     struct xen_emulator emulator;
+    AUTO_CLOSE int claim_fd = -1;
     bool was_left;
     int rc;
 
-    if ((rc = xen_domain_find(h, which, &d, e)) < 0 || (rc = xen_domain_look(h, &d, &now, e)) < 0)
+    if ((rc = xen_domain_find(h, which, &d, e)) < 0 || (rc = xen_log_claim(&d, &claim_fd, e)) < 0 ||
+        (rc = xen_domain_look(h, &d, &now, e)) < 0)
         return rc;
     was_left = xen_log_was_left(h, &d);
     xen_emulator_init(&emulator, h, &d, xen_domain_has_emulator(h, d.domid));

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <xenctrl.h>
 
@@ -41,6 +43,26 @@ void xen_log_end_left(const struct xen_host *h, const struct xen_domain *d)
     xen_store_remove(h, path);
 }
 
+/* A name in the abstract socket namespace: taken by one, free again when that one ends. */
+int xen_log_claim(const struct xen_domain *d, int *ret_fd, struct err *e)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    char uuid[XEN_UUID_TEXT];
+    int n;
+
+    xen_uuid_format(d->uuid, uuid);
+    n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "replicator-xen-%s", uuid);
+    if (fd < 0)
+        return err_set(e, errno, "domain %" PRIu32 " can't be claimed: %m", d->domid);
+    if (bind(fd, (const struct sockaddr *)&name,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) < 0)
+        return err_set(e, errno == EADDRINUSE ? EBUSY : errno, "domain %" PRIu32 "'s dirty log is read by "
+                       "another replicator process: end that one first", d->domid);
+    *ret_fd = fd_steal(&fd);
+    return 0;
+}
+
 /* ---- open, close ------------------------------------------------------------------------------- */
 
 int xen_log_open(struct xen_log *l, const struct xen_host *h, const struct xen_domain *d, uint64_t pages,
@@ -50,7 +72,8 @@ int xen_log_open(struct xen_log *l, const struct xen_host *h, const struct xen_d
     size_t bitmap_pages = (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
     DECLARE_HYPERCALL_BUFFER(uint64_t, bitmap);
 
-    *l = (struct xen_log){ .host = h, .domain = *d, .pages = pages, .may_be_shared = has_emulator };
+    *l = (struct xen_log){ .host = h, .domain = *d, .pages = pages, .claim_fd = -1,
+                           .may_be_shared = has_emulator };
     bitmap = xc_hypercall_buffer_alloc_pages(h->xc, bitmap, (int)bitmap_pages);
     if (!bitmap)
         return xen_host_failed(h, e, "no memory for a dirty log of %" PRIu64 " pages", pages);
@@ -62,6 +85,8 @@ int xen_log_open(struct xen_log *l, const struct xen_host *h, const struct xen_d
 
 void xen_log_close(struct xen_log *l)
 {
+    if (!l->host)
+        return;
     if (l->is_on)
         xen_log_end_left(l->host, &l->domain);
     if (l->bitmap) {
@@ -70,7 +95,8 @@ void xen_log_close(struct xen_log *l)
         HYPERCALL_BUFFER(bitmap)->hbuf = l->bitmap;
         xc_hypercall_buffer_free_pages(l->host->xc, bitmap, (int)l->bitmap_pages);
     }
-    *l = (struct xen_log){ 0 };
+    auto_close(&l->claim_fd);
+    *l = (struct xen_log){ .claim_fd = -1 };
 }
 
 /* ---- reading ----------------------------------------------------------------------------------- */
@@ -98,10 +124,13 @@ static int refused(const struct xen_log *l, struct err *e)
 /* The mark comes first: killed in between, the next process turns off what is off. */
 static int turn_on(struct xen_log *l, struct err *e)
 {
-    bool may_take_over = l->may_be_shared || xen_log_was_left(l->host, &l->domain);
+    bool may_take_over;
     char path[80];
-    int rc;
+    int rc = l->claim_fd < 0 ? xen_log_claim(&l->domain, &l->claim_fd, e) : 0;
 
+    if (rc < 0)
+        return rc;
+    may_take_over = l->may_be_shared || xen_log_was_left(l->host, &l->domain);
     mark_path(&l->domain, path);
     rc = xen_store_write(l->host, path, "on", e);
     if (rc < 0)

@@ -18,6 +18,7 @@ struct xen_log {
     uint64_t pages;    /* of the physical map */
     uint64_t *bitmap;  /* memory that hypercalls take, pages rounded up to whole words */
     size_t bitmap_pages;
+    int claim_fd;      /* while it is on: nobody else of this program reads it */
     bool is_on;
     bool may_be_shared; /* an emulator tracks its video memory by the same log */
 };
@@ -32,7 +33,11 @@ void xen_log_close(struct xen_log *l); /* any state, twice */
  * physical map has grown. */
 MUST_CHECK int xen_log_read(struct xen_log *l, bool is_final, struct dirty *into, struct err *e);
 
-/* Whether a process that is gone left the log on; and off with it. */
+/* One process reads a domain's log, or the bits are torn apart: a descriptor that holds the claim until
+ * it is closed, be it by the end of the process. -EBUSY: another process has it. */
+MUST_CHECK int xen_log_claim(const struct xen_domain *d, int *ret_fd, struct err *e);
+
+/* Whether a process that is gone left the log on; and off with it. The claim is the caller's. */
 bool xen_log_was_left(const struct xen_host *h, const struct xen_domain *d);
 void xen_log_end_left(const struct xen_host *h, const struct xen_domain *d);
 
