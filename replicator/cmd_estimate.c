@@ -1,0 +1,103 @@
+/* cmd_estimate — what protecting a guest would cost. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "replicator/commands.h"
+#include "replicator/control/control.h"
+#include "replicator/control/run_dir.h"
+#include "replicator/domain/domain.h"
+#include "replicator/estimate/estimate.h"
+#include "replicator/options.h"
+
+#define OPTION(field) offsetof(struct chosen, field)
+
+struct chosen {
+    const char *run_dir;
+    uint64_t for_ns, pauses, cache_bytes;
+    bool json;
+};
+
+static const struct option_row rows[] = {
+    { "for", "TIME", "measure so long, all intervals together (30s)", option_time, OPTION(for_ns),
+      { NS_PER_MS, 86400 * NS_PER_S } },
+    { "pauses", "N", "also pause the guest N times, to see how long\nsuspend and resume take (0)", option_count,
+      OPTION(pauses), { 0, ESTIMATE_PAUSES_MAX } },
+    { "page-cache", "SIZE", "of prior versions, for deltas (64M)", option_size, OPTION(cache_bytes),
+      { 0, UINT64_C(1) << 40 } },
+    { "run-dir", "DIR", "sockets and locks (/run/replicator)", option_text, OPTION(run_dir), { 0, 0 } },
+    { "json", NULL, "the figures as an object", option_flag, OPTION(json), { 0, 0 } },
+    { .name = NULL },
+};
+
+static const struct usage usage = {
+    .command = "estimate",
+    .rows = rows,
+    .words = "DOMAIN is what protect takes. For each interval epochs are made as protect makes\n"
+             "them and thrown away: nothing is sent, nothing is held. The guest is slowed a\n"
+             "little, by its dirty log; it is not paused unless --pauses asks for that.\n",
+    .least = 1,
+    .most = 1,
+};
+
+/* The lock of a protection: two that read one dirty log would take each other's pages. */
+static int lock(const struct chosen *c, const char *spec, int *ret_fd, struct err *e)
+{
+    char name[GUEST_NAME_MAX + 1];
+    struct run_dir run;
+    pid_t holder;
+    int rc;
+
+    if ((rc = domain_kind(spec)->name(spec, name, e)) < 0 || (rc = run_dir_open(&run, c->run_dir, e)) < 0 ||
+        (rc = run_dir_make(&run, e)) < 0)
+        return rc;
+    rc = run_dir_lock(&run, RUN_PRIMARY, name, ret_fd, &holder, e);
+    return rc == -EBUSY ? err_set(e, EBUSY, "%s is protected already: replicator status %s shows what it "
+                                  "costs", name, name)
+                        : rc;
+}
+
+static int run(const struct chosen *c, const char *spec, struct estimate *ret, struct err *e)
+{
+    const struct domain_options o = { .spec = spec, .unsafe_netbuf = true };
+    const struct estimate_config config = { c->for_ns, c->pauses, c->cache_bytes };
+    AUTO_CLOSE int lock_fd = -1;
+    struct domain *d;
+    int rc = lock(c, spec, &lock_fd, e);
+
+    if (rc < 0 || (rc = domain_kind(spec)->open(&d, &o, e)) < 0)
+        return rc;
+    rc = d->guest->ops->resume(d->guest, e);
+    if (rc == 0)
+        rc = estimate_run(d->guest, &config, ret, e);
+    d->ops->close(d);
+    return rc;
+}
+
+int cmd_estimate(int argc, char **argv)
+{
+    struct chosen c = { .for_ns = 30 * NS_PER_S, .cache_bytes = 64u << 20 };
+    static struct estimate s;
+    struct err e;
+    json_t *object;
+    int first, rc = options_parse(&usage, argc, argv, &c, &first);
+
+    if (rc != 0)
+        return rc < 0 ? EXIT_USAGE : EXIT_OK;
+    if (!domain_kind(argv[first]))
+        return options_refuse(&usage, "%s is of no kind that is known", argv[first]);
+    rc = run(&c, argv[first], &s, &e);
+    if (rc < 0) {
+        fprintf(stderr, "replicator estimate: %s\n", e.text);
+        return rc == -EINVAL || rc == -ERANGE ? EXIT_USAGE : rc == -EACCES ? EXIT_PERMISSION : EXIT_FAILED;
+    }
+    if (!c.json) {
+        estimate_print(&s);
+        return EXIT_OK;
+    }
+    object = estimate_json(&s);
+    json_dumpf(object, stdout, CONTROL_FORMAT);
+    putchar('\n');
+    json_decref(object);
+    return EXIT_OK;
+}
