@@ -309,7 +309,7 @@ static int open_parts(struct guest_xen *x, struct err *e)
 
     xen_emulator_init(&x->emulator, &x->host, &x->domain, xen_type_has_emulator(s->type));
     if ((rc = xen_shape_format(s, x->spec, e)) < 0 ||
-        (rc = xen_memory_open(&x->memory, &x->host, &x->domain, e)) < 0 ||
+        (rc = xen_memory_open(&x->memory, &x->host, &x->domain, s->max_memkb / 4, e)) < 0 ||
         (rc = xen_absent_open(&x->absent, s->pages, s->max_memkb / 4, e)) < 0 ||
         (rc = xen_log_open(&x->log, &x->host, &x->domain, s->pages, xen_type_has_emulator(s->type), e)) < 0 ||
         (rc = xen_suspend_open(&x->suspend, &x->host, &x->domain, e)) < 0 ||

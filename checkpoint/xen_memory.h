@@ -14,6 +14,8 @@
 
 #define XEN_TYPES_AT_ONCE    1024u /* the hypervisor's own limit */
 #define XEN_COPY_PAGES_MAX   4096u /* one mapping */
+#define XEN_DEVICES_START    UINT64_C(0xf0000) /* 256 MiB below 4 GiB: devices, firmware, special pages */
+#define XEN_BLOCK_PAGES      16u
 #define XEN_MAPPINGS_MAX     64u   /* kept at most until the resume */
 
 struct xen_mapping {
@@ -24,18 +26,26 @@ struct xen_mapping {
 struct xen_memory {
     const struct xen_host *host;
     struct xen_domain domain;
+    uint64_t memory_end;    /* from here to XEN_DEVICES_START is nothing but what a device asked for */
     uint64_t *frames;       /* XEN_COPY_PAGES_MAX each, reserved at open */
+    uint8_t *spans;
     int *errors;
     uint8_t **places;
     struct xen_mapping kept[XEN_MAPPINGS_MAX];
     size_t kept_count;
 };
 
+/* memory_pages: the most the domain may have. */
 MUST_CHECK int xen_memory_open(struct xen_memory *m, const struct xen_host *h, const struct xen_domain *d,
-                               struct err *e);
+                               uint64_t memory_pages, struct err *e);
 void xen_memory_close(struct xen_memory *m); /* any state, twice */
 
-/* Types of n pages as the stream has them (PAGE_TYPE_…): page tables of PV don't occur. */
+/* How many pages from pfns[0] on, of n, one question is enough for: XEN_BLOCK_PAGES where a whole block
+ * of them lies in the hole between memory and devices, because what is mapped there is mapped in blocks
+ * (a device's memory is aligned to its size); else 1. Pure. */
+size_t xen_memory_span(uint64_t memory_end, const uint64_t *pfns, size_t n);
+
+/* Types of n pages, ascending, as the stream has them (PAGE_TYPE_…): page tables of PV don't occur. */
 MUST_CHECK int xen_memory_types(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8_t *ret,
                                 struct err *e);
 
