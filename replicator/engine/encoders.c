@@ -112,6 +112,7 @@ void encoders_gone(struct encoders *c, uint64_t octets)
 
 void encoders_abandon(struct encoders *c)
 {
+    must(c->freed == c->given); /* or a link would send what is overwritten */
     for (; c->given < c->begun; c->given++)
         workers_wait(c->workers, &chunk(c, c->given)->work);
     c->freed = c->given;

@@ -68,7 +68,7 @@ const struct pages_built *encoders_ready(const struct encoders *c);
 void encoders_give(struct encoders *c, uint64_t until);
 void encoders_gone(struct encoders *c, uint64_t octets);
 
-/* Forgets every chunk, also those that were handed out. Blocks while threads are still building. */
+/* Forgets every chunk, when those that were handed out are gone. Blocks while threads are still building. */
 void encoders_abandon(struct encoders *c);
 
 #endif
