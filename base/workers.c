@@ -129,8 +129,29 @@ void workers_submit(struct workers *p, struct work *w)
     pthread_mutex_unlock(&p->lock);
 }
 
+bool workers_help(struct workers *p)
+{
+    struct work *w = NULL;
+
+    if (p->count == 0)
+        return false;
+    pthread_mutex_lock(&p->lock);
+    if (p->first) {
+        w = p->first;
+        p->first = w->next;
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (!w)
+        return false;
+    w->run(w);
+    atomic_store_explicit(&w->is_done, true, memory_order_release);
+    return true;
+}
+
 void workers_wait(struct workers *p, struct work *w)
 {
+    while (!work_is_done(w) && workers_help(p))
+        ;
     if (work_is_done(w))
         return;
     pthread_mutex_lock(&p->lock);

@@ -30,7 +30,10 @@ void workers_close(struct workers *p);
 
 /* Hands a piece over. It, and all that it points to, belongs to the pool until it is done. */
 void workers_submit(struct workers *p, struct work *w);
-/* Blocks until it is done. Only for a piece that was submitted. */
+/* The owner, with nothing better to do, takes the oldest piece that no thread has begun; false: there is
+ * none. So nobody waits for a thread that the system has not woken yet. */
+bool workers_help(struct workers *p);
+/* Helps, then blocks, until it is done. Only for a piece that was submitted. */
 void workers_wait(struct workers *p, struct work *w);
 
 /* What the piece wrote may be read once this is true. */

@@ -43,6 +43,8 @@ static int encode_chunk(struct primary_engine *p)
     p->out.is_link_behind = wire_waiting(&p->wire) > 0;
     if (epoch_out_encode(&p->out))
         return 1;
+    if (!built && workers_help(p->out.encoders.workers))
+        return 1;
     return epoch_out_is_drained(&p->out) ? 0 : -EAGAIN;
 }
 

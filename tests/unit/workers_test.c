@@ -97,6 +97,26 @@ static void the_descriptor_tells_of_every_end(void **state UNUSED)
     workers_close(pool);
 }
 
+static void the_owner_may_help_and_never_does_a_piece_twice(void **state UNUSED)
+{
+    struct workers *pool = open_pool(2);
+
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        for (unsigned i = 0; i < PIECES; i++) {
+            pieces[i].from = (uint64_t)round * PIECES + i;
+            workers_submit(pool, &pieces[i].work);
+        }
+        while (workers_help(pool))
+            ;
+        for (unsigned i = 0; i < PIECES; i++) {
+            workers_wait(pool, &pieces[i].work);
+            assert_int_equal(pieces[i].times, round);
+            assert_true(pieces[i].to == rng_mix(pieces[i].from));
+        }
+    }
+    workers_close(pool);
+}
+
 static void closing_finishes_what_was_handed_over(void **state UNUSED)
 {
     for (unsigned round = 0; round < 100; round++) {
@@ -143,6 +163,7 @@ int main(void)
         cmocka_unit_test(every_piece_is_done_once_and_in_any_number_of_threads),
         cmocka_unit_test(without_threads_a_piece_is_done_when_it_is_handed_over),
         cmocka_unit_test(the_descriptor_tells_of_every_end),
+        cmocka_unit_test(the_owner_may_help_and_never_does_a_piece_twice),
         cmocka_unit_test(closing_finishes_what_was_handed_over),
         cmocka_unit_test(threads_take_no_signals),
         cmocka_unit_test(too_many_threads_are_refused),
