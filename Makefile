@@ -294,7 +294,8 @@ check-net-long:
 
 .PHONY: bench-net
 bench-net: $(PROGRAM) $(TEST_PROGRAM) $(NET_TOOLS)
-	bash tests/netvm/vm.sh run -- env BUILD=$(BUILD) python3 tests/net/bench.py
+	bash tests/netvm/vm.sh run -- env BUILD=$(BUILD) $(if $(EPOCHS),EPOCHS=$(EPOCHS)) $(if $(SECONDS),SECONDS=$(SECONDS)) \
+	    python3 tests/net/bench.py
 
 .PHONY: bench bench-epoch bench-compress
 bench-epoch: $(PROGRAM) $(BENCHES)
