@@ -26,6 +26,7 @@
 #define XL_LOCK      "/var/lock/xl"
 #define OCTETS_BYTES (GUEST_STATE_MAX + GUEST_SPEC_MAX + REPLICA_XEN_HEAD_EXTRA + REPLICA_XEN_TAIL_EXTRA)
 #define VAIN_KB      8192u /* populated with a stretch, and not the guest's: given back at activation */
+#define LOOK_NS      500000000 /* from one look at the shell to the next: a loss shows within a second */
 #define NS_IN_S      UINT64_C(1000000000)
 
 /* Only forwards; LOST from any. */
@@ -50,7 +51,8 @@ struct replica_of_xen {
     struct replica_xen_shell shell;
     struct replica_xen_memory memory;
     uint64_t limit_kb;                /* of its memory, once it is activated */
-    int timer;                        /* while BEGINNING */
+    int timer;                        /* once there is a shell */
+    uint64_t ticks;                   /* of it, while BEGINNING */
     uint64_t preamble_digest;
     size_t state_bytes;               /* 0: nothing committed yet */
     uint8_t *state;                   /* GUEST_STATE_MAX */
@@ -100,21 +102,25 @@ static int lost(struct replica_of_xen *x, const struct err *e)
 
 /* ---- making the shell ---------------------------------------------------------------------------- */
 
+/* The death of a shell is no event to the store, to which it is not introduced before its activation: it
+ * has to be looked at. */
 static int start_timer(struct replica_of_xen *x, struct err *e)
 {
-    const struct itimerspec once = { .it_value.tv_sec = (time_t)(REPLICA_XEN_BEGIN_NS / NS_IN_S) };
+    const struct timespec period = { .tv_nsec = LOOK_NS };
+    const struct itimerspec times = { .it_interval = period, .it_value = period };
 
     x->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (x->timer < 0 || timerfd_settime(x->timer, 0, &once, NULL) < 0)
+    if (x->timer < 0 || timerfd_settime(x->timer, 0, &times, NULL) < 0)
         return err_set(e, errno, "no timer for xl: %m");
     return replica_xen_shell_watch(&x->shell, x->timer, e);
 }
 
-static bool is_timed_out(const struct replica_of_xen *x)
+/* How often it has struck since the last look. */
+static uint64_t take_ticks(const struct replica_of_xen *x)
 {
     uint64_t times;
 
-    return read(x->timer, &times, sizeof(times)) == sizeof(times);
+    return read(x->timer, &times, sizeof(times)) == sizeof(times) ? times : 0;
 }
 
 static int begin(struct replica_of_xen *x, struct view records, struct err *e)
@@ -171,11 +177,6 @@ static int take_shell(struct replica_of_xen *x, struct err *e)
     x->limit_kb = larger(now.max_memkb, x->shape.max_memkb);
     if (xc_domain_setmaxmem(x->host.xc, x->domain.domid, larger(x->limit_kb, x->config.ram_kb) + VAIN_KB) < 0)
         return xen_host_failed(&x->host, e, "the replica can't have %" PRIu64 " KiB", x->limit_kb);
-    if (!xs_watch(x->host.store, "@releaseDomain", "replica"))
-        return xen_host_failed(&x->host, e, "the replica's domain can't be watched");
-    if ((rc = replica_xen_shell_watch(&x->shell, xs_fileno(x->host.store), e)) < 0)
-        return rc;
-    auto_close(&x->timer);
     return replica_xen_memory_open(&x->memory, &x->host, &x->domain, x->shape.pages,
                                    x->config.ram_kb / 4, e);
 }
@@ -184,7 +185,8 @@ static int go_on_beginning(struct replica_of_xen *x, struct err *e)
 {
     int rc = replica_xen_shell_pump(&x->shell, e);
 
-    if (rc == 0 && is_timed_out(x))
+    x->ticks += take_ticks(x);
+    if (rc == 0 && x->ticks >= REPLICA_XEN_BEGIN_NS / LOOK_NS)
         rc = err_set(e, ETIMEDOUT, "xl has not made the replica's domain within %u s: does another xl hold "
                      XL_LOCK "?", (unsigned)(REPLICA_XEN_BEGIN_NS / NS_IN_S));
     if (rc == 0)
@@ -247,8 +249,7 @@ static int check_domain(struct replica_of_xen *x, struct err *e)
     struct xen_look now;
     int rc;
 
-    for (char **event; (event = xs_check_watch(x->host.store)); free(event))
-        ;
+    (void)take_ticks(x);
     rc = xen_domain_look(&x->host, &x->domain, &now, e);
     if (rc < 0 || (now.is_there && !now.is_dying && !now.is_shut_down))
         return rc;
@@ -328,8 +329,7 @@ static int go_on_activating(struct replica_of_xen *x, struct err *e)
 {
     int rc = 1;
 
-    for (char **event; (event = xs_check_watch(x->host.store)); free(event))
-        ;
+    (void)take_ticks(x);
     if (x->phase == PHASE_STATE)
         rc = replica_xen_shell_pump(&x->shell, e);
     if (rc == 1) {
