@@ -8,6 +8,7 @@ octets; it is the last one). When the connection goes away before that the comma
 children are killed, unless it was to stay.
 """
 
+import contextlib
 import json
 import os
 import pty
@@ -41,7 +42,7 @@ class Command(socketserver.StreamRequestHandler):
             self.start(asked)
         except OSError as error:
             self.wfile.write(frame(b"e", f"{asked['argv'][0]}: {error.strerror}\n".encode()))
-            self.wfile.write(frame(b"x", struct.pack(">i", 127)))
+            self.end(127)
             return
         try:
             self.serve()
@@ -50,7 +51,15 @@ class Command(socketserver.StreamRequestHandler):
                 os.killpg(self.child.pid, signal.SIGKILL)
             self.child.wait()
             return
-        self.wfile.write(frame(b"x", struct.pack(">i", self.child.wait())))
+        self.end(self.child.wait())
+
+    def end(self, status):
+        """A connection that is closed with input unread is reset, and output on its way is lost."""
+        with contextlib.suppress(OSError):  # who asked needn't wait for it
+            self.wfile.write(frame(b"x", struct.pack(">i", status)))
+            self.connection.shutdown(socket.SHUT_WR)
+            while self.connection.recv(65536):
+                pass
 
     def start(self, asked):
         if asked.get("tty"):

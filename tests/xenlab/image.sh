@@ -22,7 +22,7 @@ command -v apt-get >/dev/null || no_packages "apt-get is not here, which fetches
 # Programs of the tree run in it, so it is of the release that they were built on.
 # shellcheck disable=SC1091
 release=$(. /etc/os-release && echo "$ID $VERSION_ID")
-recipe=("$here"/{packages,modules,init,agent.py,image.sh} "$here/../netvm/debian.sh")
+recipe=("$here"/{packages,modules,init,image.sh} "$here/../netvm/debian.sh")
 hash=$({ echo "$release" && cat "${recipe[@]}"; } | sha256sum | cut -c 1-16)
 cache=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/replicator-xenlab
 image=$cache/$hash
@@ -54,10 +54,9 @@ die()
 # What packages' scripts would have set up.
 configure_root()
 {
-    mkdir -p "$root"/{etc,proc,sys,dev,run,tmp,root,host,var/lib/xen,var/log/xen,usr/lib/xenlab} ||
+    mkdir -p "$root"/{etc,proc,sys,dev,run,tmp,root,host,var/lib/xen,var/log/xen} ||
         return 1
-    install -m 755 "$here/init" "$root/sbin/init" &&
-        install -m 755 "$here/agent.py" "$root/usr/lib/xenlab/agent.py" || return 1
+    install -m 755 "$here/init" "$root/sbin/init" || return 1
     printf '%s\n' root:x:0:0::/root:/bin/bash tcpdump:x:100:100::/:/bin/false \
         nobody:x:65534:65534::/:/bin/false >"$root/etc/passwd"
     printf '%s\n' root:x:0: tcpdump:x:100: nogroup:x:65534: >"$root/etc/group"

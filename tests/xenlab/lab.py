@@ -168,6 +168,7 @@ class Lab:
         self.image = pathlib.Path(image.stdout.strip())
         self.hold()
         guests.put_files(self.image, BUILD, self.share / "guest")
+        shutil.copy(HERE / "agent.py", self.share)
         shutil.rmtree(self.share / "program", ignore_errors=True)
         (self.dir / "image").write_text(str(self.image))
         for host in hosts or HOSTS:

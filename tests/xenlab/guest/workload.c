@@ -8,7 +8,7 @@
  *   observer=IP:PORT  who is told (10.78.0.1:9000)
  *   span=MIB          memory that is worked on (16)       pages=N  pages rewritten per step (16)
  *   words=N           of the 512 words of a page, how many change each time (64)
- *   pace_us=N         pause between steps (10000; 0: none)
+ *   pace_us=N         pause between steps (20000; 0: none)
  *   report=N          steps between two messages (1)
  * Ports: TCP 5000 sends the sequence that sequence_fill() makes, without end; TCP 5001 sends back
  * what it gets; UDP 5002 sends back each datagram. */
@@ -393,7 +393,7 @@ static void start_machine(void)
 
 int main(int argc, char **argv)
 {
-    struct workload w = { .span = 16u << 20 >> 12, .pages = 16, .words = 64, .pace_us = 10000, .every = 1 };
+    struct workload w = { .span = 16u << 20 >> 12, .pages = 16, .words = 64, .pace_us = 20000, .every = 1 };
 
     (void)argc;
     /* The kernel runs these when xl asks for an orderly end. */
