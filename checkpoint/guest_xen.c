@@ -331,6 +331,7 @@ int guest_xen_open(const char *which, struct guest **ret, struct err *e)
         (rc = xen_domain_find(&x->host, which, &x->domain, e)) < 0 ||
         (rc = xen_domain_shape(&x->host, &x->domain, &x->shape, e)) < 0 ||
         (rc = xen_xl_config(x->domain.domid, x->shape.config, GUEST_SPEC_MAX, e)) < 0 ||
+        (rc = xen_xl_check_devices(x->shape.config, e)) < 0 ||
         (rc = open_parts(x, e)) < 0) {
         xen_close(&x->base);
         return rc;

@@ -131,6 +131,21 @@ int xen_xl_config_of(const char *listing, char *to, size_t most, struct err *e)
     return 0;
 }
 
+int xen_xl_check_devices(const char *config, struct err *e)
+{
+    static const char *const kinds[] = { "pcidevs", "dtdevs", "usbdevs", "vtpms" };
+    json_t *object = json_loads(config, 0, NULL);
+    const char *found = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds) && !found; i++)
+        if (json_array_size(json_object_get(object, kinds[i])) > 0)
+            found = kinds[i];
+    json_decref(object);
+    return found ? err_set(e, EOPNOTSUPP, "the domain has %s: devices that are passed through have state that "
+                           "can't be read; detach them first", found)
+                 : 0;
+}
+
 int xen_xl_config(uint32_t domid, char *to, size_t most, struct err *e)
 {
     char number[16];

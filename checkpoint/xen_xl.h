@@ -22,6 +22,10 @@ MUST_CHECK int xen_xl_run(const char *const arguments[], uint64_t timeout_ns, ch
  * longer than `most` octets. */
 MUST_CHECK int xen_xl_config(uint32_t domid, char *to, size_t most, struct err *e);
 
+/* Refuses a configuration with devices that are passed through: nobody can read their state.
+ * -EOPNOTSUPP naming the kind. Pure. */
+MUST_CHECK int xen_xl_check_devices(const char *config, struct err *e);
+
 /* The object `config` of what `xl list -l` printed. Pure; as above. */
 MUST_CHECK int xen_xl_config_of(const char *listing, char *to, size_t most, struct err *e);
 

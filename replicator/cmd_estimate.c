@@ -74,6 +74,14 @@ static int run(const struct chosen *c, const char *spec, struct estimate *ret, s
     return rc;
 }
 
+static int exit_code_of(int rc)
+{
+    return rc == -EINVAL || rc == -ERANGE ? EXIT_USAGE
+           : rc == -EACCES                ? EXIT_PERMISSION
+           : rc == -ENODEV                ? EXIT_NOT_INSTALLED
+                                          : EXIT_FAILED;
+}
+
 int cmd_estimate(int argc, char **argv)
 {
     struct chosen c = { .for_ns = 30 * NS_PER_S, .cache_bytes = 64u << 20 };
@@ -84,12 +92,15 @@ int cmd_estimate(int argc, char **argv)
 
     if (rc != 0)
         return rc < 0 ? EXIT_USAGE : EXIT_OK;
-    if (!domain_kind(argv[first]))
-        return options_refuse(&usage, "%s is of no kind that is known", argv[first]);
+    if (!domain_kind(argv[first])) {
+        fprintf(stderr, "replicator estimate: %s is of no kind that is known: write a Xen domain's name, or "
+                "sim:NAME\n", argv[first]);
+        return EXIT_UNIMPLEMENTED;
+    }
     rc = run(&c, argv[first], &s, &e);
     if (rc < 0) {
         fprintf(stderr, "replicator estimate: %s\n", e.text);
-        return rc == -EINVAL || rc == -ERANGE ? EXIT_USAGE : rc == -EACCES ? EXIT_PERMISSION : EXIT_FAILED;
+        return exit_code_of(rc);
     }
     if (!c.json) {
         estimate_print(&s);

@@ -30,6 +30,9 @@ refused 2 'want MAC or MAC=ADDRESS' receive --listen tcp:127.0.0.1:0 --announce 
 refused 3 'sim:NAME' protect kvm:web1 --to tcp:127.0.0.1:1
 refused 5 'does not run Xen' protect web1 --to tcp:127.0.0.1:1
 refused 2 'one argument too many' protect sim:web1 sim:web2 --to tcp:127.0.0.1:1
+refused 2 "want: DOMAIN" estimate
+refused 3 "sim:NAME" estimate kvm:web1
+refused 5 "does not run Xen" recover web1 --run-dir "$run"
 refused 2 'either --listen ADDRESS or --stdio' receive
 refused 2 'manual, exec:' receive --listen tcp:127.0.0.1:0 --arbiter dice
 refused 2 'wants an argument' receive --listen
