@@ -96,7 +96,7 @@ struct hello {
     X(OLD_SESSION, 3, "an older session than the newest seen")                 \
     X(BUSY, 4, "a committed replica of another lineage is held here")          \
     X(ACTIVE, 5, "the replica is activated: this side owns the guest")         \
-    X(RESOURCES, 6, "not enough memory for the replica")                       \
+    X(RESOURCES, 6, "this host cannot hold the replica")                       \
     X(SHAPE, 7, "the guest's shape differs from the replica's")                \
     X(OLD_TERM, 8, "an older term than the newest seen")                       \
     X(DECIDING, 9, "the arbiter has been asked, or the replica is ending")

@@ -20,6 +20,11 @@ for one in /proc/[0-9]*; do
     tr '\\0' ' ' <$one/cmdline | grep -q ' restore -p ' && echo "${one##*/}"
 done
 """
+DRIVER_PID = f"""
+for one in /proc/[0-9]*; do
+    [ "$(readlink $one/exe)" != {DRIVER} ] || echo "${{one##*/}}"
+done
+"""
 # Until no domain but the first is there: a minute at most, of a machine that does other things.
 GONE = """
 for try in $(seq 300); do
@@ -93,8 +98,7 @@ def is_never_torn(test, name, file):
     test.check(is_gone(test), "and its domain is destroyed")
 
     driver = begin(test, file)
-    test.lab.sh("b", f"kill -KILL $({XL_PID}); for one in /proc/[0-9]*; do "
-                f'[ "$(readlink $one/exe)" != {DRIVER} ] || kill -KILL "${{one##*/}}"; done')
+    test.lab.sh("b", f"kill -STOP $({DRIVER_PID}); kill -KILL $({XL_PID}); kill -KILL $({DRIVER_PID})")
     driver.wait()
     test.check(f"{name}--replica" in test.lab.sh("b", "xl list"), "both are killed: the shell is left, paused")
     done = test.lab.run("b", DRIVER, file, check=False)
