@@ -31,6 +31,8 @@ refused 3 'sim:NAME' protect kvm:web1 --to tcp:127.0.0.1:1
 refused 5 'does not run Xen' protect web1 --to tcp:127.0.0.1:1
 refused 2 'one argument too many' protect sim:web1 sim:web2 --to tcp:127.0.0.1:1
 refused 2 "want: DOMAIN" estimate
+refused 2 "want: DOMAIN" check
+refused 3 "sim:NAME" check kvm:web1
 refused 3 "sim:NAME" estimate kvm:web1
 refused 5 "does not run Xen" recover web1 --run-dir "$run"
 refused 2 'either --listen ADDRESS or --stdio' receive
