@@ -7,6 +7,7 @@ import time
 import remote
 
 PORT = 7700
+PATIENCE = 1500  # seconds: a machine that does many other things is slow, which is no fault
 
 
 class Service:
@@ -60,7 +61,7 @@ class Service:
                 return event
         return None
 
-    def wait(self, seconds=300, **words):
+    def wait(self, seconds=PATIENCE, **words):
         """An event, when it has come or comes; None when the process has ended without it."""
         with self.changed:
             self.changed.wait_for(lambda: self.find(**words) or self.status is not None, seconds)
@@ -74,7 +75,8 @@ class Service:
     def said(self):
         """Its last words, for a claim that doesn't hold."""
         with self.changed:
-            events = [{key: value for key, value in event.items() if key != "heard"} for event in self.events[-8:]]
+            events = [{key: value for key, value in event.items()
+                       if key not in ("heard", "status")} for event in self.events[-8:]]
             return f"{self.host}: {' '.join(map(str, self.argv[:3]))}: {self.status}; {events}; " + \
                 " / ".join(self.errors[-8:])
 
