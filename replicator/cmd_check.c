@@ -109,7 +109,7 @@ static void check(struct findings *f, const struct chosen *c, const char *spec)
                  about.pages);
     }
     find_err(f, "domain", rc, words, &e);
-    if (rc < 0)
+    if (rc < 0 || !d)
         return;
     check_guest(f, d->guest, &about);
     if (c->to) {
