@@ -425,7 +425,7 @@ def main(argv):
     try:
         result = COMMANDS[argv[1]](Lab(), *argv[2:])
         return result if isinstance(result, int) else 0
-    except (LabError, remote.Lost, TypeError) as error:
+    except (LabError, remote.Lost, OSError, TypeError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
 
