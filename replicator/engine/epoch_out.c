@@ -108,7 +108,8 @@ int64_t epoch_out_pass(struct epoch_out *o, struct err *e)
     return (int64_t)dirty_count(&o->todo);
 }
 
-/* Closes the gaps that deferred pages left in entries [from, to) of the buffer. */
+/* Closes the gaps that deferred pages left in entries [from, to) of the buffer. A seed need not say of a
+ * page that it does not exist: nothing does on the other side, and a large map has more holes than pages. */
 static void drop_deferred(struct epoch_out *o, size_t from, size_t to)
 {
     struct pagebuf *b = &o->buffer;
@@ -120,6 +121,8 @@ static void drop_deferred(struct epoch_out *o, size_t from, size_t to)
             continue;
         }
         dirty_set(&o->set, b->pfns[i]);
+        if (b->types[i] == PAGE_TYPE_XTAB && (o->flags & EPOCH_SEED))
+            continue;
         if (keep != i) {
             uint8_t *unused = b->slots[keep];
 
