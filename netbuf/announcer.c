@@ -56,7 +56,8 @@ int announcer_turn(struct announcer *a, uint64_t now_ns, struct err *e)
     return rc;
 }
 
-/* A bridge floods what its own interface sends, but learns nothing from it: that is told it apart. */
+/* A bridge floods what its own interface sends, but learns nothing from it: that is told it apart. A port
+ * that can't learn yet does so in a later round, or from the guest's first frame. */
 static int teach(struct netlink *n, const struct announce_port *port, char ret_out[IFNAMSIZ],
                  struct err *e)
 {
@@ -66,7 +67,8 @@ static int teach(struct netlink *n, const struct announce_port *port, char ret_o
     if (rc < 0)
         return rc;
     memcpy(ret_out, found.bridge[0] ? found.bridge : port->interface, IFNAMSIZ);
-    return found.bridge[0] ? bridge_port_learn(&found, n, port->nic.mac, e) : 0;
+    rc = found.bridge[0] ? bridge_port_learn(&found, n, port->nic.mac, e) : 0;
+    return rc == -EAGAIN ? 0 : rc;
 }
 
 int announcer_send(const struct announce_port *port, struct err *e)

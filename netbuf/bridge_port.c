@@ -3,13 +3,20 @@
 #include "netbuf/bridge_port.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "netbuf/plug_message.h"
+
+#define PORT_STATE      "/sys/class/net/%s/brport/state"
+#define PORT_LEARNING   '2' /* BR_STATE_LEARNING */
+#define PORT_FORWARDING '3'
 
 static int take_link(struct nlmsghdr *h, void *to)
 {
@@ -49,11 +56,27 @@ struct nl_msg *bridge_port_learn_message(int ifindex, const uint8_t mac[6])
     return m;
 }
 
+/* A port whose other end is not connected yet is disabled, and learns nothing; the kernel says the same
+ * then as to somebody without the capability. */
+static bool forwards(int ifindex)
+{
+    char name[IFNAMSIZ], path[sizeof(PORT_STATE) + IFNAMSIZ], state = '0';
+    AUTO_CLOSE int fd = -1;
+
+    if (!if_indextoname((unsigned)ifindex, name))
+        return false;
+    snprintf(path, sizeof(path), PORT_STATE, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 || read(fd, &state, 1) != 1 || state == PORT_LEARNING || state == PORT_FORWARDING;
+}
+
 int bridge_port_learn(const struct bridge_port *p, struct netlink *n, const uint8_t mac[6],
                       struct err *e)
 {
     int rc = netlink_do(n, bridge_port_learn_message(p->ifindex, mac), e);
 
+    if (rc == -EPERM && !forwards(p->ifindex))
+        return err_set(e, EAGAIN, "the bridge does not forward on this port yet");
     if (rc == -EPERM)
         return err_set(e, EPERM, "not permitted: CAP_NET_ADMIN is missing");
     return rc;

@@ -19,7 +19,7 @@ MUST_CHECK int bridge_port_find(struct bridge_port *ret, struct netlink *n, cons
                                 struct err *e);
 
 /* The bridge sends frames for the address to this port from now on, as if it had heard it there.
- * -EPERM: CAP_NET_ADMIN is missing. */
+ * -EPERM: CAP_NET_ADMIN is missing. -EAGAIN: the port does not forward yet, and can't learn. */
 MUST_CHECK int bridge_port_learn(const struct bridge_port *p, struct netlink *n, const uint8_t mac[6],
                                  struct err *e);
 

@@ -359,7 +359,7 @@ static int open_all(struct primary_daemon *d, struct primary_world *world, struc
 
     if ((rc = open_lock(d, e)) < 0 || (rc = open_domain(d, NULL, e)) < 0 || (rc = open_rest(d, world, e)) < 0)
         return rc;
-    if (d->past.given)
+    if (d->past.given || (d->past.armed && !d->fence->ops->primary_owns))
         return 0; /* it lies still here, until the backup or a person says whose it is */
     return d->domain->guest->ops->resume(d->domain->guest, e);
 }

@@ -55,11 +55,12 @@ void primary_init(struct primary *p, const struct timing *timing, bool owns, uin
         p->open_due = !p->armed;
         p->grace_until_ns = now_ns;
         p->acked = 1; /* anything but 0: what comes next is a reseed */
-        p->given = p->paused = past->given;
+        p->given = past->given;
         if (p->given) {
             p->armed = p->held = true;
             p->open_due = false;
         }
+        p->paused = p->armed; /* if it was left so: it runs, and writes, when the token says whose it is */
     }
 }
 

@@ -24,16 +24,19 @@ claim "no epoch has more pages than the working set" holds \
     'all(0 < r["pages_most"] <= f["working_pages"] for r in f["intervals"])'
 claim "what was asked for is tried" holds 'f["suspend_and_resume_us"] is not None'
 
-"$program" estimate 'sim:web1?mib=32' --for 60s --run-dir "$run" >/dev/null 2>&1 &
-other=$!
-jobs_started+=("$other")
 refused_beside_another()
 {
     local end=$((SECONDS + DEADLINE))
-    until "$program" estimate 'sim:web1?mib=32' --for 1ms --run-dir "$run" >/dev/null 2>"$work/words.err"
-        [ $? -eq 1 ] && grep -q 'protected already' "$work/words.err"; do
-        [ "$SECONDS" -lt "$end" ] || return 1
+    while [ "$SECONDS" -lt "$end" ]; do
+        "$program" estimate 'sim:web1?mib=32' --for 60s --run-dir "$run" >/dev/null 2>&1 &
+        other=$!
+        jobs_started+=("$other")
+        while kill -0 "$other" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do # it ends when it comes second
+            "$program" estimate 'sim:web1?mib=32' --for 1ms --run-dir "$run" >/dev/null 2>"$work/words.err"
+            [ $? -ne 1 ] || ! grep -q 'protected already' "$work/words.err" || return 0
+        done
     done
+    return 1
 }
 claim "two don't read one guest's log" refused_beside_another
 kill "$other"

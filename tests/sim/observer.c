@@ -175,7 +175,8 @@ void observe_paused(struct world *w)
 
     if (w->seen.is_given && w->plug.n > 0 && !w->plug.dropped)
         violation(w, "P1", "the guest is given away, and %u of its frames are not out", w->plug.n);
-    if (w->seen.is_given)
+    w->left_asleep &= m->paused;
+    if (w->seen.is_given || (w->left_asleep && w->seen.is_armed))
         m->paused_at = w->now; /* by right: counted from when it is ours again */
     if (m->exists && m->paused && m->life == GUEST_RUNS && w->now > m->paused_at + allowed)
         violation(w, "P6", "the guest is left paused");

@@ -274,8 +274,10 @@ void world_start_primary(struct world *w)
     };
     struct err e;
 
-    /* A new process lets a guest run that its predecessor left suspended: its output is held still. */
-    if (!w->past.given)
+    /* A guest that its predecessor left suspended runs on, its output held still, unless it may be the other
+     * side's: then the token says first whose it is. */
+    w->left_asleep = w->past.given || (w->past.lineage && w->plug.holds && !w->config.is_manual);
+    if (!w->left_asleep)
         w->machines[PRIMARY].paused = false;
     w->past.armed = w->plug.holds;
     w->is_stopped = false; /* an order to the process before is not known to this one */
