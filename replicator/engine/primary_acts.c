@@ -262,9 +262,10 @@ static int carry_out(struct primary_engine *p, const struct primary_action *a, s
 }
 
 /* After these the rest of the list still holds; after any other failure it does not. */
-static bool is_survivable(enum primary_action_type type)
+static bool is_survivable(const struct primary_action *a)
 {
-    return type == PA_OPEN || type == PA_RESUME || type == PA_DROP || type == PA_DETACH;
+    return a->type == PA_OPEN || a->type == PA_RESUME || a->type == PA_DROP || a->type == PA_DETACH ||
+           (a->type == PA_REMEMBER && !a->is_given);
 }
 
 /* The protocol is in the middle of a list and hears nothing: the peer must not take that for a death. */
@@ -294,7 +295,7 @@ bool primary_act_next(struct primary_engine *p)
     }
     primary_say(p, LOG_LEVEL_WARNING, "event=fault domain=%s role=primary reason=\"%s\"", p->about.name, e.text);
     p->why = e;
-    if (!is_survivable(a.type))
+    if (!is_survivable(&a))
         p->next = p->todo.n;
     if (!p->has_raised)
         primary_raise(p, (struct primary_event){ .type = PE_FAULT, .fault = a.type });

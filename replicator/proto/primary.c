@@ -73,6 +73,8 @@ static void fault(struct primary *p, const struct primary_event *ev, struct prim
     case PA_RELEASE:
         return; /* still due: tried again with the next sign of life */
     case PA_REMEMBER:
+        if (!p->given)
+            return; /* a gift taken back: it runs here all the same */
         p->given = false; /* and DETACH was not sent */
         break;
     case PA_RESUME:

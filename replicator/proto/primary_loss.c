@@ -77,10 +77,10 @@ static void take_back(struct primary *p, uint64_t now_ns, struct primary_actions
     if (p->state != P_OFF)
         primary_go(p, P_OFF);
     p->given = p->switching = false;
+    if (was_given)
+        primary_act(out, PA_REMEMBER)->is_given = false; /* first: who comes after us must not stop it again */
     primary_let_run(p, out);
     primary_open_output(p, out);
-    if (was_given)
-        primary_act(out, PA_REMEMBER)->is_given = false;
     close_term(p);
     primary_reconnect_later(p, now_ns);
 }

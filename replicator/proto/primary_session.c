@@ -257,6 +257,8 @@ void primary_detach_came(struct primary *p, const struct primary_event *ev,
         return;
     was_given = p->given;
     p->given = p->switching = false; /* it let go of its copy before it could take ours */
+    if (was_given)
+        primary_act(out, PA_REMEMBER)->is_given = false;
     primary_abandon(p, out);
     primary_act(out, PA_DETACH)->is_answer = true;
     out->list[out->n - 1].reason = d->reason;
@@ -268,8 +270,6 @@ void primary_detach_came(struct primary *p, const struct primary_event *ev,
     p->backoff_ns = BACKOFF_NS_MAX;
     primary_reconnect_later(p, ev->now_ns);
     primary_open_output(p, out);
-    if (was_given)
-        primary_act(out, PA_REMEMBER)->is_given = false;
     if (p->ending)
         primary_end(p, p->ending, out);
     else

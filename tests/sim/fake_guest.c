@@ -96,7 +96,7 @@ void machine_run(struct world *w, enum side side)
 
     if (m->paused)
         violation(w, "sim", "a paused guest runs");
-    if (side == PRIMARY && w->seen.is_given)
+    if (side == PRIMARY && w->seen.is_given && !w->gift_stays)
         violation(w, "P3", "the guest runs on after it was given away");
     m->next_at = w->now + pick(w, 1, 2 * w->config.guest_period_ns);
     for (uint64_t i = 0; i < writes; i++)

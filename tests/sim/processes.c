@@ -161,8 +161,10 @@ static int primary_remember(void *context, const struct primary_past *past, stru
     struct world *w = context;
 
     world_point(w, PRIMARY, PLACE_ANY);
-    if (world_fails(w, CALL_remember))
+    if (world_fails(w, CALL_remember)) {
+        w->gift_stays |= w->past.given && !past->given;
         return err_set(e, 5, "no room for the state file");
+    }
     w->past = *past;
     world_point(w, PRIMARY, PLACE_ANY);
     return 0;

@@ -174,6 +174,7 @@ struct world {
     struct netbuf netbuf;
     struct fence fence[SIDES];
     struct primary_past past;
+    bool gift_stays;             /* what was taken back could not be written: a successor stops it again */
     bool left_asleep;            /* by its daemon's start: its predecessor's pause goes on */
     bool is_stopped;             /* somebody ended protection by command */
     /* backup */

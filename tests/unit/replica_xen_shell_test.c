@@ -162,7 +162,7 @@ static void closing_ends_its_input_and_leaves_it_the_time_to_tidy_up(void **stat
 {
     static const uint8_t octets[1];
     struct replica_xen_shell *s = *state;
-    char script[128], done[80];
+    char script[256], done[80];
     struct err e;
     FILE *f;
 
