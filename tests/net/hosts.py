@@ -18,6 +18,12 @@ from lab import PROGRAM, in_namespace, ip, run, silence_ipv6
 WAIT_S = 120  # a wait for an event that never comes ends so
 
 
+def drop_held(ns):
+    """A frame that is held keeps the TAP's socket, and that its namespace: without this both stay for ever."""
+    for line in run("ip", "-n", ns, "-o", "link", "show", "type", "ifb").splitlines():
+        ip("-n", ns, "link", "del", line.split(": ")[1])
+
+
 class Hosts:
     def __init__(self, names, client=None):
         self.folder = tempfile.mkdtemp(prefix="hosts-")
@@ -99,6 +105,7 @@ class Hosts:
     def close(self):
         for ns in self.names:
             self.kill_host(ns)
+            drop_held(ns)
         for p in self.processes:
             p.wait()
         for ns in (*self.names, "wire", *([self.client] if self.client else [])):

@@ -15,6 +15,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
+from hosts import drop_held  # noqa: E402
 from lab import ETH_P_ALL, PROGRAM, SO_RCVBUFFORCE, in_namespace, ip, main, run, silence_ipv6  # noqa: E402
 
 WAIT_S = 300  # until something that must happen counts as not happening
@@ -71,6 +72,7 @@ class Hosts:
         for ns in ("prim", "back"):
             for pid in run("ip", "netns", "pids", ns).split():  # ours: nobody else lives there
                 os.kill(int(pid), signal.SIGKILL)
+            drop_held(ns)
         for p in self.processes:
             p.wait()
         for ns in ("prim", "back", "wire"):

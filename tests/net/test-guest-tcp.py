@@ -32,6 +32,7 @@ class Scene:
         run("ip", "netns", "exec", "outside", "sysctl", "-q", "net.ipv6.conf.all.disable_ipv6=0",
             "net.ipv6.conf.e0.disable_ipv6=0", "net.ipv6.conf.e0.accept_dad=0")
         ip("-n", "outside", "addr", "add", f"{CLIENT}/24", "dev", "e0")
+        Hosts.until("own IPv6 address", lambda: "fe80" in self.own6() and "tentative" not in self.own6())
         self.hosts.start("one", "protect", "protect",
                          f"sim:web1?mib=16&workload=tcp&dirty=300&nic=tap:tap0&ip={GUEST}", "--to", "unix:/nowhere")
         Hosts.until("guest", lambda: "to=unprotected" in self.hosts.log("protect"))
@@ -41,6 +42,10 @@ class Scene:
         octets[0] ^= 2
         whole = bytes([0xfe, 0x80] + [0] * 6) + bytes(octets[:3]) + b"\xff\xfe" + bytes(octets[3:])
         self.guest6 = socket.inet_ntop(socket.AF_INET6, whole)
+
+    @staticmethod
+    def own6():
+        return run("ip", "-n", "outside", "-6", "addr", "show", "dev", "e0")
 
     @staticmethod
     def outside(*words):
