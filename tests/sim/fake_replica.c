@@ -81,8 +81,8 @@ static void fake_commit_state(struct replica *r, const uint8_t *records, size_t 
         violation(w, "P2", "a state is committed that was never sent so");
         return;
     }
-    if (world_fails(w, CALL_replica_lost))
-        w->replica_is_lost = true;
+    if (world_fails(w, CALL_replica_lost)) /* then no takeover is owed any more */
+        w->replica_is_lost = w->observer->backup_died_too = true;
     w->replica_serial = (uint32_t)load_u64(state.body);
     w->machines[BACKUP].counter = load_u64(state.body + 8);
     observe_commit(w, w->replica_serial);
