@@ -12,8 +12,10 @@ void auto_free(void *pointer_to_pointer)
 
 void auto_close(int *fd)
 {
-    if (*fd >= 0)
-        close(*fd);
+    int taken = fd_steal(fd);
+
+    if (taken >= 0)
+        close(taken);
 }
 
 int fd_steal(int *fd)

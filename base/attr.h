@@ -18,6 +18,8 @@
 #define AUTO_CLOSE __attribute__((cleanup(auto_close)))
 
 void auto_free(void *pointer_to_pointer);
+
+/* Closes it and leaves -1 behind: a second time closes nothing, least of all who has the number by then. */
 void auto_close(int *fd);
 
 /* Gives the descriptor to the caller and leaves -1 behind. */

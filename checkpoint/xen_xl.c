@@ -100,7 +100,6 @@ int xen_xl_run(const char *const arguments[], uint64_t timeout_ns, char **ret, s
     if (rc < 0)
         return err_set(e, -rc, "xl can't be run: %m");
     auto_close(&out);
-    out = -1;
     read_rc = read_all(from, until_ns, said, &unread);
     rc = wait_for(pid, read_rc < 0 ? 0 : until_ns, e);
     if (rc == 0 && read_rc < 0) {

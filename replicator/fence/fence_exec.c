@@ -36,7 +36,6 @@ static void stop_asking(struct fence_exec *x)
         child_end(x->asked, 0, 0);
     x->asked = 0;
     auto_close(&x->ended_fd);
-    x->ended_fd = -1;
 }
 
 static int null_fd(void)
