@@ -18,6 +18,7 @@
 #include "replicator/stats/status_json.h"
 #include "replicator/control/told.h"
 #include "replicator/domain/domain.h"
+#include "replicator/domain/domain_plug.h"
 
 #define STEPS_A_TURN     64u             /* of the engine, before anybody else is looked at */
 #define FENCE_TIMEOUT_NS (60 * NS_PER_S) /* STONITH devices take their time */
@@ -308,7 +309,24 @@ static void turn(struct primary_daemon *d)
     announcing_turn(&d->announcing, &d->told, d->about.name, clock_now_ns());
     output_turn(&d->output, loop_ready(&d->loop, output) != 0, d->engine, &d->told, d->about.name,
                 clock_now_ns());
-    control_serve(d->told.control, &d->loop, clock_now_ns());
+    if (!primary_engine_is_over(d->engine)) /* else whoever asked hears it when nothing is left to do */
+        control_serve(d->told.control, &d->loop, clock_now_ns());
+}
+
+/* The guest runs on the backup, its copy here has been ended: no leftover of it is anybody's concern. */
+static void leave_interfaces(struct primary_daemon *d)
+{
+    char folder[RUN_PATH_MAX], text[sizeof(((struct err *)NULL)->text) + GUEST_NAME_MAX + 64];
+    struct err e;
+    int rc = run_dir_netbuf(&d->options->run, folder, &e);
+
+    if (rc == 0)
+        rc = domain_plug_leave(folder, d->about.name, &e);
+    if (rc == 0)
+        return;
+    snprintf(text, sizeof(text), "event=netbuf domain=%s role=primary output=degraded reason=\"%s\"",
+             d->about.name, e.text);
+    told_say(&d->told, LOG_LEVEL_WARNING, text);
 }
 
 /* What it came to; the exit code. */
@@ -336,6 +354,8 @@ static int finish(struct primary_daemon *d)
         told_say(&d->told, LOG_LEVEL_ERR, text);
         return EXIT_FAILED;
     }
+    if (s.is_given)
+        leave_interfaces(d);
     past_forget(d->past_path);
     snprintf(text, sizeof(text), "event=ended domain=%s role=primary exit=0 reason=\"%s\"", d->about.name,
              detach_reason_words(s.end_reason));

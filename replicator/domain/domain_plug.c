@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "netbuf/netbuf_plug.h"
 
@@ -51,4 +52,16 @@ int domain_plug_drop_earlier(const char *netbuf_folder, const char *name, const 
     if (rc == 0)
         rc = netbuf_plug_cleanup(netbuf_folder, &earlier, false, e);
     return rc < 0 ? err_wrap(e, "drop what is held of %s", name) : 1;
+}
+
+int domain_plug_leave(const char *netbuf_folder, const char *name, struct err *e)
+{
+    struct vif_record own;
+    int rc = vif_record_load(netbuf_folder, name, &own, e);
+
+    if (rc == -ENOENT || (rc == 0 && own.pid != getpid()))
+        return 0;
+    if (rc == 0)
+        rc = netbuf_plug_cleanup(netbuf_folder, &own, false, e);
+    return rc < 0 ? err_wrap(e, "give back the interfaces of %s", name) : 0;
 }

@@ -16,4 +16,9 @@ MUST_CHECK int domain_plug_open(struct domain *d, const struct domain_options *o
 MUST_CHECK int domain_plug_drop_earlier(const char *netbuf_folder, const char *name, const uint8_t uuid[16],
                                         struct err *e);
 
+/* The guest runs on another host for good, and this process, which held its output here, has ended its copy:
+ * what may still be held is gone, the interfaces that are still there are given back. Right before this
+ * process lets go of the netbuf; nothing where it made none. What failed stays for `replicator netbuf`. */
+MUST_CHECK int domain_plug_leave(const char *netbuf_folder, const char *name, struct err *e);
+
 #endif

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Two hosts in two namespaces, a simulated guest on a TAP, its output in the kernel's plug: the primary is
 killed, the backup goes on, and an observer on the wire judges every frame. FAILOVERS=n (10)."""
+import json
 import os
 import socket
 import struct
@@ -8,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
 from hosts import Hosts  # noqa: E402
-from lab import ETH_P_ALL, SO_RCVBUFFORCE, in_namespace, main  # noqa: E402
+from lab import ETH_P_ALL, SO_RCVBUFFORCE, in_namespace, main, run  # noqa: E402
 
 FAILOVERS = int(os.environ.get("FAILOVERS", "10"))
 AT_THE_ACK = 3
@@ -61,25 +62,31 @@ class Judge:
         Hosts.until(f"{what} (boot {self.boot}, up to {self.complete} of {self.newest})", claim, self.look)
 
 
+def begin(hosts, judge, seed, failpoint=None):
+    """A guest on "prim", with a backup; the primary's process, and whether it protects."""
+    tokens = f"{hosts.folder}/tokens"
+    os.mkdir(tokens)
+    hosts.start("back", "receive", "receive", "--listen", f"unix:{hosts.folder}/link", "--arbiter",
+                f"file:{tokens}")
+    judge.until("listener", lambda: os.path.exists(f"{hosts.folder}/link"))
+    primary = hosts.start("prim", "protect", "protect",
+                          f"sim:web1?mib=16&workload=web&dirty=300&seed={seed}&nic=tap:tap0", "--to",
+                          f"unix:{hosts.folder}/link", "--interval", "40ms", "--timeout", "600ms", "--arbiter",
+                          f"file:{tokens}", failpoint=failpoint)
+
+    def is_protected():
+        assert primary.poll() is None, hosts.log("protect")
+        return hosts.ask("prim", "status", "web1", "--exit-code")[0] == 8
+
+    return primary, is_protected
+
+
 def one_failover(number, failpoint=None):
     """The primary dies of a signal from here, or by itself at a failpoint."""
     hosts = Hosts(("prim", "back"))
     try:
         judge = Judge()
-        tokens = f"{hosts.folder}/tokens"
-        os.mkdir(tokens)
-        hosts.start("back", "receive", "receive", "--listen", f"unix:{hosts.folder}/link", "--arbiter",
-                    f"file:{tokens}")
-        judge.until("listener", lambda: os.path.exists(f"{hosts.folder}/link"))
-        primary = hosts.start("prim", "protect", "protect",
-                              f"sim:web1?mib=16&workload=web&dirty=300&seed={number}&nic=tap:tap0", "--to",
-                              f"unix:{hosts.folder}/link", "--interval", "40ms", "--timeout", "600ms", "--arbiter",
-                              f"file:{tokens}", failpoint=failpoint)
-
-        def is_protected():
-            assert primary.poll() is None, hosts.log("protect")
-            return hosts.ask("prim", "status", "web1", "--exit-code")[0] == 8
-
+        primary, is_protected = begin(hosts, judge, number, failpoint)
         if failpoint:
             judge.until("death", lambda: primary.poll() is not None)
         else:
@@ -108,6 +115,28 @@ def one_failover(number, failpoint=None):
 def test_failovers_take_nothing_back_and_lose_nothing():
     frames = sum(one_failover(i) for i in range(FAILOVERS))
     return f"{FAILOVERS} failovers, {frames} frames judged"
+
+
+def test_a_switchover_leaves_nothing_on_the_host_that_the_guest_left():
+    hosts = Hosts(("prim", "back"))
+    try:
+        judge = Judge()
+        primary, is_protected = begin(hosts, judge, 1)
+        judge.until("protection", is_protected)
+        before = judge.frames
+        judge.until("output of a protected guest", lambda: judge.frames > before + 20)
+        status, said = hosts.ask("prim", "switchover", "web1")
+        assert status == 0, said
+        # At once: whoever moves guests may look the moment that the command says it is done.
+        left = json.loads(hosts.ask("prim", "netbuf", "list", "--json")[1])["netbufs"]
+        links = run("ip", "-n", "prim", "-o", "link", "show", "type", "ifb")
+        assert not left and not links, f"{left} {links}"
+        assert primary.wait() == 0, hosts.log("protect")
+        judge.until("frame of the activated guest", lambda: judge.boot == 2)
+        after = judge.newest
+        judge.until("payload that is missing", lambda: judge.complete >= after)
+    finally:
+        hosts.close()
 
 
 def test_what_was_acknowledged_and_still_held_when_the_primary_died_is_said_again():

@@ -32,8 +32,17 @@ def ip(name):
     return f"10.78.0.{16 + hashlib.sha256(name.encode()).digest()[0] % 224}"
 
 
+def ip6(name):
+    """One that the guest itself doesn't know: only xl's configuration names it."""
+    return f"fd00:78::{16 + hashlib.sha256(name.encode()).digest()[0] % 224:x}"
+
+
 def mac(name):
     return "00:16:3e:" + ":".join(f"{octet:02x}" for octet in hashlib.sha256(name.encode()).digest()[1:4])
+
+
+def uuid_of(name):
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
 
 
 def config(name, kind, memory=128, vcpus=1, vifs=1, **words):
@@ -42,7 +51,7 @@ def config(name, kind, memory=128, vcpus=1, vifs=1, **words):
     told = " ".join(f"{word}={value}" for word, value in words.items())
     lines = [
         f'name = "{name}"',
-        f'uuid = "{uuid.uuid5(uuid.NAMESPACE_DNS, name)}"',
+        f'uuid = "{uuid_of(name)}"',
         f'type = "{kind}"',
         f"memory = {memory}",
         f"vcpus = {vcpus}",
@@ -51,7 +60,8 @@ def config(name, kind, memory=128, vcpus=1, vifs=1, **words):
         f'cmdline = "console=hvc0 quiet panic=-1 mitigations=off net.ifnames=0 {told}"',
         'on_crash = "preserve"',
         "vif = [" + ", ".join(
-            f"'mac={mac(name + str(number) if number else name)},bridge=xenbr0,type=vif,script=/host/guest/vif-lab'"
+            f"'mac={mac(name + str(number) if number else name)},bridge=xenbr0,type=vif,"
+            f"ip={ip(name)} {ip6(name)},script=/host/guest/vif-lab'"
             for number in range(int(vifs))) + "]",
     ]
     if kind == "hvm":

@@ -32,6 +32,18 @@ def mix(x):
     return x ^ (x >> 31)
 
 
+def announcement(frame):
+    """("rarp", MAC, ""), ("arp", MAC, its IPv4 address) or ("na", MAC, its IPv6 address); or None."""
+    mac, kind, body = frame[6:12].hex(":"), frame[12:14], frame[14:]
+    if kind == b"\x80\x35":
+        return "rarp", mac, ""
+    if kind == b"\x08\x06" and len(body) >= 28 and body[14:18] == body[24:28]:  # asks for itself
+        return "arp", mac, socket.inet_ntoa(body[14:18])
+    if kind == b"\x86\xdd" and len(body) >= 64 and body[6] == 58 and body[40] == 136:
+        return "na", mac, socket.inet_ntop(socket.AF_INET6, body[48:64])
+    return None
+
+
 class Seen:
     """What one guest has said, and what is wrong with it (faults: sentences)."""
 
@@ -87,6 +99,7 @@ class Observer:
     def __init__(self, lab, guests):
         self.seen = {address: Seen(name) for name, address in guests.items()}
         self.frames = {"a": 0, "b": 0}
+        self.announced = []     # (host, kind, MAC, address or "") of what tells switches and neighbours
         self.changed = threading.Condition()
         self.sockets = {}
         with lab.network():
@@ -125,6 +138,8 @@ class Observer:
         if source[2] == PACKET_OUTGOING:  # on its way to the host
             return
         self.frames[host] += 1
+        if kind := announcement(frame):
+            self.announced.append((host, *kind))
         if len(frame) < 42 + REPORT.size or frame[12:14] != b"\x08\x00" or frame[23] != 17 or \
                 frame[36:38] != struct.pack(">H", PORT):
             return
