@@ -5,8 +5,7 @@
 
 #include "base/clock.h"
 #include "replicator/commands.h"
-#include "replicator/control/control.h"
-#include "replicator/control/run_dir.h"
+#include "replicator/control/asking.h"
 #include "replicator/domain/domain.h"
 #include "replicator/options.h"
 #include "replicator/preflight/preflight.h"
@@ -58,23 +57,6 @@ static void find_err(struct findings *f, const char *what, int rc, const char *g
     find(f, what, rc, rc < 0 ? e->text : good);
 }
 
-/* The lock of a protection is held meanwhile: two that read one dirty log would take each other's pages. */
-static int lock(const struct chosen *c, const char *spec, int *ret_fd, struct err *e)
-{
-    char name[GUEST_NAME_MAX + 1];
-    struct run_dir run;
-    pid_t holder;
-    int rc;
-
-    if ((rc = domain_kind(spec)->name(spec, name, e)) < 0 || (rc = run_dir_open(&run, c->run_dir, e)) < 0 ||
-        (rc = run_dir_make(&run, e)) < 0)
-        return rc;
-    rc = run_dir_lock(&run, RUN_PRIMARY, name, ret_fd, &holder, e);
-    return rc == -EBUSY ? err_set(e, EBUSY, "%s is protected already, by process %ld: replicator status %s",
-                                  name, (long)holder, name)
-                        : rc;
-}
-
 static void check_guest(struct findings *f, struct guest *g, const struct guest_info *about)
 {
     static uint8_t policies[256u << 10];
@@ -99,7 +81,7 @@ static void check(struct findings *f, const struct chosen *c, const char *spec)
     struct domain *d = NULL;
     char words[160];
     struct err e;
-    int rc = lock(c, spec, &lock_fd, &e);
+    int rc = preflight_lock(spec, c->run_dir, &lock_fd, &e);
 
     if (rc == 0)
         rc = domain_kind(spec)->open(&d, &o, &e);
@@ -127,18 +109,14 @@ int cmd_check(int argc, char **argv)
 
     if (rc != 0)
         return rc < 0 ? EXIT_USAGE : EXIT_OK;
-    if (!domain_kind(argv[first])) {
-        fprintf(stderr, "replicator check: %s is of no kind that is known: write a Xen domain's name, or "
-                "sim:NAME\n", argv[first]);
-        return EXIT_UNIMPLEMENTED;
-    }
+    if (!domain_kind(argv[first]))
+        return preflight_no_kind("check", argv[first]);
     f = (struct findings){ .all = json_array(), .json = c.json };
     check(&f, &c, argv[first]);
     if (c.json) {
         json_t *object = json_pack("{s:i, s:b, s:O}", "schema", 1, "ok", !f.is_bad, "findings", f.all);
 
-        json_dumpf(object, stdout, CONTROL_FORMAT);
-        putchar('\n');
+        asking_print(object);
         json_decref(object);
     }
     json_decref(f.all);

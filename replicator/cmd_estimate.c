@@ -4,11 +4,11 @@
 
 #include "base/clock.h"
 #include "replicator/commands.h"
-#include "replicator/control/control.h"
-#include "replicator/control/run_dir.h"
+#include "replicator/control/asking.h"
 #include "replicator/domain/domain.h"
 #include "replicator/estimate/estimate.h"
 #include "replicator/options.h"
+#include "replicator/preflight/preflight.h"
 
 #define OPTION(field) offsetof(struct chosen, field)
 
@@ -40,30 +40,13 @@ static const struct usage usage = {
     .most = 1,
 };
 
-/* The lock of a protection: two that read one dirty log would take each other's pages. */
-static int lock(const struct chosen *c, const char *spec, int *ret_fd, struct err *e)
-{
-    char name[GUEST_NAME_MAX + 1];
-    struct run_dir run;
-    pid_t holder;
-    int rc;
-
-    if ((rc = domain_kind(spec)->name(spec, name, e)) < 0 || (rc = run_dir_open(&run, c->run_dir, e)) < 0 ||
-        (rc = run_dir_make(&run, e)) < 0)
-        return rc;
-    rc = run_dir_lock(&run, RUN_PRIMARY, name, ret_fd, &holder, e);
-    return rc == -EBUSY ? err_set(e, EBUSY, "%s is protected already: replicator status %s shows what it "
-                                  "costs", name, name)
-                        : rc;
-}
-
 static int run(const struct chosen *c, const char *spec, struct estimate *ret, struct err *e)
 {
     const struct domain_options o = { .spec = spec, .unsafe_netbuf = true };
     const struct estimate_config config = { c->for_ns, c->pauses, c->cache_bytes };
     AUTO_CLOSE int lock_fd = -1;
     struct domain *d;
-    int rc = lock(c, spec, &lock_fd, e);
+    int rc = preflight_lock(spec, c->run_dir, &lock_fd, e);
 
     if (rc < 0 || (rc = domain_kind(spec)->open(&d, &o, e)) < 0)
         return rc;
@@ -92,11 +75,8 @@ int cmd_estimate(int argc, char **argv)
 
     if (rc != 0)
         return rc < 0 ? EXIT_USAGE : EXIT_OK;
-    if (!domain_kind(argv[first])) {
-        fprintf(stderr, "replicator estimate: %s is of no kind that is known: write a Xen domain's name, or "
-                "sim:NAME\n", argv[first]);
-        return EXIT_UNIMPLEMENTED;
-    }
+    if (!domain_kind(argv[first]))
+        return preflight_no_kind("estimate", argv[first]);
     rc = run(&c, argv[first], &s, &e);
     if (rc < 0) {
         fprintf(stderr, "replicator estimate: %s\n", e.text);
@@ -107,8 +87,7 @@ int cmd_estimate(int argc, char **argv)
         return EXIT_OK;
     }
     object = estimate_json(&s);
-    json_dumpf(object, stdout, CONTROL_FORMAT);
-    putchar('\n');
+    asking_print(object);
     json_decref(object);
     return EXIT_OK;
 }

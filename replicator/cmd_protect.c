@@ -5,6 +5,7 @@
 #include "replicator/daemon/primary_daemon.h"
 #include "replicator/engine/encoders.h"
 #include "replicator/domain/domain.h"
+#include "replicator/preflight/preflight.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -120,11 +121,8 @@ int cmd_protect(int argc, char **argv)
     if (rc != EXIT_OK)
         return rc;
     o.spec = argv[first];
-    if (!domain_kind(o.spec)) {
-        fprintf(stderr, "replicator protect: \"%.80s\" is no kind of guest that this build knows: "
-                        "write a Xen domain's name, or sim:NAME\n", o.spec);
-        return EXIT_UNIMPLEMENTED;
-    }
+    if (!domain_kind(o.spec))
+        return preflight_no_kind("protect", o.spec);
     if (run_dir_open(&o.run, c.run_dir, &e) < 0)
         return options_refuse(&usage, "%s", e.text);
     o.to = c.to;

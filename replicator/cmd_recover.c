@@ -5,7 +5,7 @@
 
 #include "checkpoint/guest_xen.h"
 #include "replicator/commands.h"
-#include "replicator/control/control.h"
+#include "replicator/control/asking.h"
 #include "replicator/control/run_dir.h"
 #include "replicator/daemon/past.h"
 #include "replicator/options.h"
@@ -90,8 +90,7 @@ static void say(const struct found *f, bool json)
         json_t *object = json_pack("{s:i, s:s, s:b, s:b}", "schema", 1, "domain", f->name, "was_suspended",
                                    f->was_suspended, "is_suspended", f->is_suspended);
 
-        json_dumpf(object, stdout, CONTROL_FORMAT);
-        putchar('\n');
+        asking_print(object);
         json_decref(object);
     }
     fprintf(stderr, "replicator recover: %s: its dirty log is off; it %s\n", f->name,

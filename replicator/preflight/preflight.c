@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "replicator/commands.h"
+#include "replicator/control/run_dir.h"
+#include "replicator/domain/domain.h"
 #include "replicator/engine/wire.h"
 
 #define OUT_BYTES    (256u << 10)
@@ -118,4 +122,27 @@ int preflight_ask(const struct guest_info *about, const char *address, uint64_t 
         rc = talk(&w, about, timeout_ns, e);
     wire_close(&w);
     return rc;
+}
+
+int preflight_lock(const char *spec, const char *run_dir, int *ret_fd, struct err *e)
+{
+    char name[GUEST_NAME_MAX + 1];
+    struct run_dir run;
+    pid_t holder;
+    int rc;
+
+    if ((rc = domain_kind(spec)->name(spec, name, e)) < 0 || (rc = run_dir_open(&run, run_dir, e)) < 0 ||
+        (rc = run_dir_make(&run, e)) < 0)
+        return rc;
+    rc = run_dir_lock(&run, RUN_PRIMARY, name, ret_fd, &holder, e);
+    return rc == -EBUSY ? err_set(e, EBUSY, "%s is protected already, by process %ld: replicator status %s "
+                                  "tells how it is", name, (long)holder, name)
+                        : rc;
+}
+
+int preflight_no_kind(const char *command, const char *spec)
+{
+    fprintf(stderr, "replicator %s: \"%.80s\" is no kind of guest that this build knows: write a Xen "
+                    "domain's name, or sim:NAME\n", command, spec);
+    return EXIT_UNIMPLEMENTED;
 }
