@@ -170,18 +170,21 @@ void replica_xen_shell_close(struct replica_xen_shell *s)
 void replica_xen_shell_feed(struct replica_xen_shell *s, struct view octets)
 {
     s->octets = octets;
-    want_to_feed(s, true);
+    if (s->feed >= 0)
+        want_to_feed(s, true);
 }
 
-/* Nobody reads any more: xl is about to end, and what it says then is the reason. No longer watched,
- * because a broken pipe is always an event. */
+/* Nobody reads any more: xl is about to end, and what it says then is the reason. Let go of, because a
+ * broken pipe is always an event. */
 static bool is_broken(struct replica_xen_shell *s)
 {
     struct pollfd fd = { .fd = s->feed };
 
+    if (s->feed < 0)
+        return true;
     if (poll(&fd, 1, 0) != 1 || !(fd.revents & POLLERR))
         return false;
-    (void)epoll_ctl(s->events, EPOLL_CTL_DEL, s->feed, NULL);
+    auto_close(&s->feed);
     return true;
 }
 

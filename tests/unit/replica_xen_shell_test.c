@@ -192,6 +192,30 @@ static void an_end_with_an_error_after_all_octets_is_no_good_end(void **state)
     assert_string_equal(e.text, "xl restore ended with 1: it said nothing");
 }
 
+/* It destroys the domain then, which takes a while; an activation may come in the meantime. */
+static void what_is_fed_to_one_that_reads_no_more_waits_for_its_end(void **state)
+{
+    static const uint8_t octets[1];
+    struct replica_xen_shell *s = *state;
+    char script[256], go[80];
+    struct pollfd feed;
+    struct err e;
+
+    snprintf(go, sizeof(go), "%s.go", xl);
+    assert_int_equal(mkfifo(go, 0600), 0);
+    snprintf(script, sizeof(script), "exec <&-; read line <%s; echo 'error: no memory'; exit 3", go);
+    start(s, script);
+    feed = (struct pollfd){ .fd = s->feed };
+    assert_int_equal(poll(&feed, 1, -1), 1);
+    assert_int_equal(replica_xen_shell_pump(s, &e), 0);
+    replica_xen_shell_feed(s, (struct view){ octets, 1 });
+    assert_int_equal(replica_xen_shell_pump(s, &e), 0);
+    fclose(fopen(go, "w"));
+    unlink(go);
+    assert_int_equal(pump_to_the_end(s, &e), -ENOTRECOVERABLE);
+    assert_string_equal(e.text, "xl restore ended with 3: error: no memory");
+}
+
 static void the_line_that_says_most_is_the_first_error_else_the_last(void **state)
 {
     char line[24];
@@ -216,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_kill_is_told_as_one, begin, end),
         cmocka_unit_test_setup_teardown(closing_ends_its_input_and_leaves_it_the_time_to_tidy_up, begin, end),
         cmocka_unit_test_setup_teardown(an_end_with_an_error_after_all_octets_is_no_good_end, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_fed_to_one_that_reads_no_more_waits_for_its_end, begin, end),
         cmocka_unit_test(the_line_that_says_most_is_the_first_error_else_the_last),
     };
 
