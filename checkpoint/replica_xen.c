@@ -34,8 +34,7 @@ enum phase {
     PHASE_NEW,       /* no shell */
     PHASE_BEGINNING, /* xl makes it */
     PHASE_READY,     /* it has memory; epochs are committed */
-    PHASE_STATE,     /* xl takes the state */
-    PHASE_ENDING,    /* xl makes devices */
+    PHASE_ENDING,    /* xl takes the state and makes devices */
     PHASE_GONE,      /* it is a guest */
     PHASE_LOST,
 };
@@ -320,22 +319,17 @@ static int begin_activation(struct replica_of_xen *x, struct err *e)
     if (replica_xen_memory_trim(&x->memory, &unused) == 0) /* else it has a few more: it may run */
         (void)xc_domain_setmaxmem(x->host.xc, x->domain.domid, x->limit_kb);
     replica_xen_shell_feed(&x->shell, (struct view){ x->octets, OCTETS_BYTES - to.left });
-    x->phase = PHASE_STATE;
+    x->phase = PHASE_ENDING;
     return 0;
 }
 
 /* 1: xl is done; 0: not yet. */
 static int go_on_activating(struct replica_of_xen *x, struct err *e)
 {
-    int rc = 1;
+    int rc;
 
     (void)take_ticks(x);
-    if (x->phase == PHASE_STATE)
-        rc = replica_xen_shell_pump(&x->shell, e);
-    if (rc == 1) {
-        x->phase = PHASE_ENDING;
-        rc = replica_xen_shell_finish(&x->shell, e);
-    }
+    rc = replica_xen_shell_finish(&x->shell, e);
     return rc < 0 ? lost(x, e) : rc;
 }
 

@@ -216,9 +216,12 @@ int replica_xen_shell_pump(struct replica_xen_shell *s, struct err *e)
 
 int replica_xen_shell_finish(struct replica_xen_shell *s, struct err *e)
 {
-    auto_close(&s->feed);
     look(s);
+    if (!s->is_over && replica_xen_shell_pump(s, e) == 1) {
+        auto_close(&s->feed);
+        look(s);
+    }
     if (!s->is_over)
         return 0;
-    return WIFEXITED(s->exit_status) && WEXITSTATUS(s->exit_status) == 0 ? 1 : ended(s, e);
+    return s->octets.left == 0 && WIFEXITED(s->exit_status) && WEXITSTATUS(s->exit_status) == 0 ? 1 : ended(s, e);
 }

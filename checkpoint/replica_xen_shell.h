@@ -38,7 +38,8 @@ void replica_xen_shell_feed(struct replica_xen_shell *s, struct view octets);
  * words: xl has ended, which at this point is wrong. */
 MUST_CHECK int replica_xen_shell_pump(struct replica_xen_shell *s, struct err *e);
 
-/* After all octets: nothing more comes. 1: xl has ended well; 0: not yet; -ENOTRECOVERABLE: ended ill. */
+/* Instead of pump when nothing more comes: feeds the rest, and xl may end as soon as it has that. 1: it has
+ * ended well; 0: not yet; -ENOTRECOVERABLE with its words: it has ended ill. */
 MUST_CHECK int replica_xen_shell_finish(struct replica_xen_shell *s, struct err *e);
 
 /* Another descriptor that makes `events` readable. */

@@ -192,6 +192,39 @@ static void an_end_with_an_error_after_all_octets_is_no_good_end(void **state)
     assert_string_equal(e.text, "xl restore ended with 1: it said nothing");
 }
 
+static void wait_for_the_end_of(const struct replica_xen_shell *s)
+{
+    struct pollfd process = { .fd = s->process, .events = POLLIN };
+
+    assert_int_equal(poll(&process, 1, -1), 1);
+}
+
+/* Who feeds it may have been stopped for as long as that takes. */
+static void one_that_ends_well_before_it_is_looked_at_has_ended_well(void **state)
+{
+    static const uint8_t octets[1];
+    struct replica_xen_shell *s = *state;
+    struct err e;
+
+    start(s, "head -c 1 <\"$4\"");
+    replica_xen_shell_feed(s, (struct view){ octets, 1 });
+    if (replica_xen_shell_finish(s, &e) == 0)
+        wait_for_the_end_of(s);
+    assert_int_equal(finish(s, &e), 1);
+}
+
+static void an_end_with_no_error_is_ill_when_octets_are_left(void **state)
+{
+    static uint8_t octets[OCTETS];
+    struct replica_xen_shell *s = *state;
+    struct err e;
+
+    start(s, "exit 0");
+    replica_xen_shell_feed(s, (struct view){ octets, OCTETS });
+    assert_int_equal(finish(s, &e), -ENOTRECOVERABLE);
+    assert_string_equal(e.text, "xl restore ended with 0: it said nothing");
+}
+
 /* It destroys the domain then, which takes a while; an activation may come in the meantime. */
 static void what_is_fed_to_one_that_reads_no_more_waits_for_its_end(void **state)
 {
@@ -240,6 +273,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_kill_is_told_as_one, begin, end),
         cmocka_unit_test_setup_teardown(closing_ends_its_input_and_leaves_it_the_time_to_tidy_up, begin, end),
         cmocka_unit_test_setup_teardown(an_end_with_an_error_after_all_octets_is_no_good_end, begin, end),
+        cmocka_unit_test_setup_teardown(one_that_ends_well_before_it_is_looked_at_has_ended_well, begin, end),
+        cmocka_unit_test_setup_teardown(an_end_with_no_error_is_ill_when_octets_are_left, begin, end),
         cmocka_unit_test_setup_teardown(what_is_fed_to_one_that_reads_no_more_waits_for_its_end, begin, end),
         cmocka_unit_test(the_line_that_says_most_is_the_first_error_else_the_last),
     };
