@@ -122,10 +122,14 @@ static int xen_event_fd(struct guest *g)
 
 static int ask_pause(struct guest_xen *x, struct err *e)
 {
-    int rc = xen_emulator_meet(&x->emulator, e);
+    int rc;
 
     x->asked_ns = clock_now_ns();
     x->times = (struct guest_xen_times){ 0 };
+    look(x);
+    if (x->life != GUEST_RUNS) /* nobody is there to ask, and what is left is to stay as it is */
+        return err_set(e, ECANCELED, "domain %" PRIu32 " has ended", x->domain.domid);
+    rc = xen_emulator_meet(&x->emulator, e);
     return rc < 0 ? rc : xen_suspend_ask(&x->suspend, GUEST_XEN_SUSPEND_NS, e);
 }
 

@@ -282,6 +282,13 @@ bool primary_engine_step(struct primary_engine *p)
         primary_feed(p, &ev);
         return true;
     }
+    if (p->has_wanted) {
+        struct primary_event ev = p->wanted;
+
+        p->has_wanted = false;
+        primary_feed(p, &ev);
+        return true;
+    }
     if (p->input_turns < INPUT_TURNS_MAX && listens(p) && take_input(p)) {
         p->input_turns++;
         return true;
@@ -323,12 +330,19 @@ void primary_engine_fds(const struct primary_engine *p, struct engine_fds *ret)
     ret->guest = p->told_end ? -1 : p->parts.guest->ops->event_fd(p->parts.guest);
 }
 
-/* What somebody asks for falls between two events, not between an event and what follows from it. */
+/* What somebody asks for falls between two events, not between an event and what follows from it. A guest
+ * that takes its time to suspend is in the middle of that, and nobody waits here: it is done as soon as the
+ * list goes on. The end is wanted more than a switchover. */
 static void feed_from_outside(struct primary_engine *p, struct primary_event ev)
 {
-    while (p->next < p->todo.n || p->has_raised)
+    while (!p->is_pausing && (p->next < p->todo.n || p->has_raised || p->has_wanted))
         (void)primary_engine_step(p);
-    primary_feed(p, &ev);
+    if (!p->is_pausing) {
+        primary_feed(p, &ev);
+    } else if (!p->has_wanted || ev.type == PE_STOP) {
+        p->wanted = ev;
+        p->has_wanted = true;
+    }
 }
 
 void primary_engine_stop(struct primary_engine *p, uint32_t reason)
@@ -339,7 +353,7 @@ void primary_engine_stop(struct primary_engine *p, uint32_t reason)
 int primary_engine_switchover(struct primary_engine *p, struct err *e)
 {
     feed_from_outside(p, (struct primary_event){ .type = PE_SWITCHOVER });
-    return p->proto.switching || p->proto.given
+    return p->proto.switching || p->proto.given || p->has_wanted
                ? 0
                : err_set(e, EAGAIN, "%s is not protected now: look with replicator status %s, then try again",
                          p->about.name, p->about.name);
@@ -353,7 +367,7 @@ void primary_engine_take_back(struct primary_engine *p)
 bool primary_engine_is_over(const struct primary_engine *p)
 {
     return (p->proto.state == P_FENCED || p->proto.state == P_ENDED) && p->next == p->todo.n &&
-           !p->has_raised;
+           !p->has_raised && !p->has_wanted;
 }
 
 void primary_engine_status(const struct primary_engine *p, struct primary_status *ret)
@@ -365,7 +379,7 @@ void primary_engine_status(const struct primary_engine *p, struct primary_status
         .is_protected = p->parts.netbuf->ops->holds && primary_is_protected(&p->proto, now_ns),
         .is_held = p->proto.held,
         .is_armed = p->proto.armed,
-        .is_switching = p->proto.switching,
+        .is_switching = p->proto.switching || (p->has_wanted && p->wanted.type == PE_SWITCHOVER),
         .is_given = p->proto.given,
         .refused = p->proto.refused,
         .lineage = p->proto.lineage,

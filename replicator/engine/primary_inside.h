@@ -23,6 +23,8 @@ struct primary_engine {
     unsigned next;
     struct primary_event raised;   /* by an action, fed when the list is done or dropped */
     bool has_raised;
+    struct primary_event wanted;   /* asked for from outside while the guest was being paused */
+    bool has_wanted;
 
     enum activity activity;
     bool is_pass_open;             /* of the activity: the log was read, pages are being copied */

@@ -64,8 +64,22 @@ void primary_init(struct primary *p, const struct timing *timing, bool owns, uin
     }
 }
 
+/* A guest that is gone by the time of its last epoch (destroyed, say) can't be captured any more. The
+ * backup has to let go of it all the same, and only its answer opens the output. */
+static bool is_beyond_capture(const struct primary *p, enum primary_action_type failed)
+{
+    return p->state == P_CAPTURE && p->is_final_epoch &&
+           (failed == PA_PAUSE || failed == PA_MARK || failed == PA_CAPTURE);
+}
+
 static void fault(struct primary *p, const struct primary_event *ev, struct primary_actions *out)
 {
+    if (is_beyond_capture(p, ev->fault)) {
+        primary_abandon(p, out);
+        primary_go(p, P_READY);
+        primary_next_epoch(p, ev->now_ns, out);
+        return;
+    }
     switch (ev->fault) {
     case PA_OPEN:
         p->open_due = true;

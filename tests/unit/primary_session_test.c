@@ -204,6 +204,23 @@ static void the_guests_last_epoch_is_final(void **state UNUSED)
     assert_int_equal(find(&b, PA_DETACH)->reason, DETACH_SHUT_DOWN);
 }
 
+static void a_guest_that_is_gone_before_its_last_epoch_is_let_go_without_it(void **state UNUSED)
+{
+    static const enum primary_action_type failures[] = { PA_PAUSE, PA_MARK, PA_CAPTURE };
+    struct bench b;
+
+    for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
+        start_protected(&b);
+        feed(&b, (struct primary_event){ .type = PE_GUEST_ENDED, .reason = DETACH_SHUT_DOWN });
+        feed(&b, (struct primary_event){ .type = PE_FAULT, .fault = failures[i] });
+        assert_true(says(&b, PA_ABANDON));
+        assert_int_equal(find(&b, PA_DETACH)->reason, DETACH_SHUT_DOWN);
+        assert_false(says(&b, PA_OPEN) || says(&b, PA_CLOSE_LINK));
+        detach(&b, true);
+        assert_true(says(&b, PA_OPEN) && says(&b, PA_END));
+    }
+}
+
 static void stopping_without_a_session_ends_at_once_when_nothing_is_held(void **state UNUSED)
 {
     struct bench b;
@@ -260,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_backup_that_lets_go_leaves_the_guest_to_us),
         cmocka_unit_test(a_detach_without_an_answer_asks_the_arbiter),
         cmocka_unit_test(the_guests_last_epoch_is_final),
+        cmocka_unit_test(a_guest_that_is_gone_before_its_last_epoch_is_let_go_without_it),
         cmocka_unit_test(stopping_without_a_session_ends_at_once_when_nothing_is_held),
         cmocka_unit_test(a_successor_of_an_armed_process_asks_before_it_opens),
         cmocka_unit_test(a_successor_of_an_unarmed_process_opens_and_reseeds),
