@@ -21,18 +21,30 @@
 
 static struct err e;
 
-/* The other end: what the guest sent, by its threads. */
+#define HEARD_MAX 8u
+
+/* The other end: what the guest sent, by its threads. What it says again counts once, because it does so
+ * whenever this process gets no processor for as long as that. */
 struct peer {
     pthread_mutex_t lock;
     pthread_cond_t heard;
     struct packet_host host;
     struct packet_end end, guest;
-    struct packet_segment newest;
+    struct packet_segment all[HEARD_MAX]; /* the newest has its payload */
     uint8_t payload[PACKET_SEGMENT_MAX];
-    uint64_t count;
+    unsigned count;
 };
 
 static struct peer peer = { .lock = PTHREAD_MUTEX_INITIALIZER, .heard = PTHREAD_COND_INITIALIZER };
+
+static bool was_heard(const struct packet_segment *s)
+{
+    for (unsigned i = 0; i < peer.count; i++)
+        if (peer.all[i].flags == s->flags && peer.all[i].seq == s->seq &&
+            peer.all[i].payload_bytes == s->payload_bytes)
+            return true;
+    return false;
+}
 
 static void peer_hears(void *context, const uint8_t *frame, size_t bytes)
 {
@@ -42,13 +54,26 @@ static void peer_hears(void *context, const uint8_t *frame, size_t bytes)
     if (packet_segment_get(frame, bytes, &peer.host, &s) < 0)
         return;
     pthread_mutex_lock(&peer.lock);
-    peer.newest = s;
-    if (s.payload_bytes > 0)
+    if (!was_heard(&s) && peer.count < HEARD_MAX) {
         memcpy(peer.payload, s.payload, s.payload_bytes);
-    peer.newest.payload = peer.payload;
-    peer.count++;
-    pthread_cond_signal(&peer.heard);
+        s.payload = peer.payload;
+        peer.all[peer.count++] = s;
+        pthread_cond_signal(&peer.heard);
+    }
     pthread_mutex_unlock(&peer.lock);
+}
+
+/* Waits for the one after the first `count`. */
+static struct packet_segment hear_after(unsigned count)
+{
+    struct packet_segment s;
+
+    pthread_mutex_lock(&peer.lock);
+    while (peer.count == count)
+        pthread_cond_wait(&peer.heard, &peer.lock);
+    s = peer.all[count];
+    pthread_mutex_unlock(&peer.lock);
+    return s;
 }
 
 static const struct guest_nic to_peer = { peer_hears, NULL };
@@ -82,50 +107,59 @@ static struct packet_segment talk(struct guest *g, uint8_t flags, uint32_t seq, 
                                   const void *payload, size_t bytes)
 {
     uint8_t frame[PACKET_FRAME_MAX];
-    size_t n = peer_frame(frame, flags, seq, ack, payload, bytes);
-    struct packet_segment answer;
-    uint64_t before;
+    unsigned before;
 
     pthread_mutex_lock(&peer.lock);
     before = peer.count;
     pthread_mutex_unlock(&peer.lock);
-    guest_sim_input(g, frame, n);
-    pthread_mutex_lock(&peer.lock);
-    while (peer.count == before)
-        pthread_cond_wait(&peer.heard, &peer.lock);
-    answer = peer.newest;
-    pthread_mutex_unlock(&peer.lock);
-    return answer;
+    guest_sim_input(g, frame, peer_frame(frame, flags, seq, ack, payload, bytes));
+    return hear_after(before);
 }
 
-static void a_connection_goes_on_in_the_guest_that_goes_on(void **state)
+/* A running guest, connected to the peer. */
+static struct guest *new_guest(struct guest_sim_spec *ret)
 {
     struct guest *g = scene_open(SPEC);
-    struct guest_sim_spec spec = *guest_sim_spec_of(g);
-    struct scene_instant then;
-    struct packet_segment s;
-    uint32_t iss;
 
-    (void)state;
-    peer_start(&spec);
+    *ret = *guest_sim_spec_of(g);
+    peer_start(ret);
     guest_sim_connect(g, to_peer);
     scene_resume(g);
-    s = talk(g, TCP_SYN, 1000, 0, NULL, 0);
-    assert_int_equal(s.flags, TCP_SYN | TCP_ACK);
-    iss = s.seq;
-    s = talk(g, TCP_ACK, 1001, iss + 1, "first", 5);
-    assert_memory_equal(s.payload, "first", 5);
+    return g;
+}
+
+/* The one that goes on from the instant in which this one is paused; paused, connected to the peer. */
+static struct guest *move(struct guest *g, const struct guest_sim_spec *spec)
+{
+    struct scene_instant then;
+
     scene_pause(g);
     assert_int_equal(guest_sim_check(g, &e), 0);
     scene_take(g, &then);
     g->ops->close(g);
-
-    g = scene_wake_up(&spec, &then);
+    g = scene_wake_up(spec, &then);
     guest_sim_connect(g, to_peer);
+    return g;
+}
+
+static void a_connection_goes_on_in_the_guest_that_goes_on(void **state)
+{
+    struct guest_sim_spec spec;
+    struct guest *g = new_guest(&spec);
+    struct packet_segment s = talk(g, TCP_SYN, 1000, 0, NULL, 0);
+    uint32_t iss = s.seq;
+
+    (void)state;
+    assert_int_equal(s.flags, TCP_SYN | TCP_ACK);
+    s = talk(g, TCP_ACK, 1001, iss + 1, "first", 5);
+    assert_int_equal(s.payload_bytes, 5);
+    assert_memory_equal(s.payload, "first", 5);
+    g = move(g, &spec);
     scene_resume(g);
     s = talk(g, TCP_ACK, 1006, iss + 6, "second", 6);
     assert_int_equal(s.seq, iss + 6);
     assert_int_equal(s.ack, 1012);
+    assert_int_equal(s.payload_bytes, 6);
     assert_memory_equal(s.payload, "second", 6);
     scene_pause(g);
     assert_int_equal(guest_sim_check(g, &e), 0);
@@ -134,33 +168,19 @@ static void a_connection_goes_on_in_the_guest_that_goes_on(void **state)
 
 static void what_was_not_acknowledged_is_said_again_after_a_move(void **state)
 {
-    struct guest *g = scene_open(SPEC);
-    struct guest_sim_spec spec = *guest_sim_spec_of(g);
-    struct scene_instant then;
+    struct guest_sim_spec spec;
+    struct guest *g = new_guest(&spec);
+    uint32_t iss = talk(g, TCP_SYN, 1000, 0, NULL, 0).seq;
     struct packet_segment s;
-    uint32_t iss;
 
     (void)state;
-    peer_start(&spec);
-    guest_sim_connect(g, to_peer);
+    (void)talk(g, TCP_ACK, 1001, iss + 1, "lost", 4); /* with the host that sent it */
+    g = move(g, &spec);
+    peer.count = 0; /* before it runs, so that nothing is heard */
     scene_resume(g);
-    iss = talk(g, TCP_SYN, 1000, 0, NULL, 0).seq;
-    s = talk(g, TCP_ACK, 1001, iss + 1, "lost", 4); /* with the host that sent it */
-    scene_pause(g);
-    scene_take(g, &then);
-    g->ops->close(g);
-    g = scene_wake_up(&spec, &then);
-    guest_sim_connect(g, to_peer);
-    pthread_mutex_lock(&peer.lock);
-    peer.count = 0;
-    pthread_mutex_unlock(&peer.lock);
-    scene_resume(g);
-    pthread_mutex_lock(&peer.lock);
-    while (peer.count == 0)
-        pthread_cond_wait(&peer.heard, &peer.lock);
-    s = peer.newest;
-    pthread_mutex_unlock(&peer.lock);
+    s = hear_after(0);
     assert_int_equal(s.seq, iss + 1);
+    assert_int_equal(s.payload_bytes, 4);
     assert_memory_equal(s.payload, "lost", 4);
     g->ops->close(g);
 }
