@@ -29,7 +29,7 @@
 struct backup_daemon {
     const struct backup_options *options;
     char name[GUEST_NAME_MAX + 1];
-    struct timing timing;          /* of the newest session */
+    uint64_t activation_tried_ns;
     struct fence *fence;
     struct backup_engine *engine;
     struct domain *domain;         /* once there is a replica; its guest is the engine's */
@@ -171,7 +171,8 @@ static json_t *settle_activation(struct backup_daemon *d, const struct control_r
         return control_refusal(EXIT_REFUSED_NO_CHECKPOINT, "no complete checkpoint is held that may run");
     if (s.refusal != REFUSED_FENCING)
         return NULL;
-    if (r->fenced_by[0] && clock_now_ns() < since_ns + d->timing.timeout_ns + SILENCE_SLACK_NS) {
+    if (r->fenced_by[0] && d->activation_tried_ns < since_ns + s.timing.timeout_ns + SILENCE_SLACK_NS) {
+        d->activation_tried_ns = clock_now_ns(); /* once when that is over, however late this is called */
         backup_engine_activate(d->engine, true);
         return NULL;
     }
@@ -303,12 +304,6 @@ static void take_signals(struct backup_daemon *d)
     }
 }
 
-static void adopt(struct backup_daemon *d, struct link *link, const struct hello *h)
-{
-    d->timing = (struct timing){ h->interval_ns, h->heartbeat_ns, h->timeout_ns };
-    backup_engine_adopt(d->engine, link, h);
-}
-
 static void tell_changes(struct backup_daemon *d)
 {
     struct backup_status s = status_of(d);
@@ -382,7 +377,7 @@ static void turn(struct backup_daemon *d, bool is_busy)
     if (loop_ready(&d->loop, input))
         d->domain->ops->input(d->domain);
     if (adoption_serve(&d->adoption, &d->loop, d->name, &link, &hello))
-        adopt(d, link, &hello);
+        backup_engine_adopt(d->engine, link, &hello);
     announcing_turn(&d->announcing, &d->told, d->name, clock_now_ns());
     control_serve(d->told.control, &d->loop, clock_now_ns());
 }
@@ -409,10 +404,11 @@ static bool go_onward(struct backup_daemon *d)
 {
     const struct primary_adoption guest = { .domain = d->domain, .announcing = d->announcing,
                                             .taken = guest_taken, .context = d };
+    struct backup_status s = status_of(d);
 
-    if (!d->options->onward || status_of(d).state != B_ACTIVE || control_has_pending(d->told.control))
+    if (!d->options->onward || s.state != B_ACTIVE || control_has_pending(d->told.control))
         return false;
-    return onward_try(&d->onward, d->options, &d->timing, &guest, &d->told, clock_now_ns());
+    return onward_try(&d->onward, d->options, &s.timing, &guest, &d->told, clock_now_ns());
 }
 
 static const char *end_words(const struct backup_daemon *d)
@@ -476,7 +472,7 @@ int backup_daemon_run(const struct backup_options *o, const struct backup_start 
     if (rc == 0)
         rc = open_all(&d, &world, &e);
     if (rc == 0) {
-        adopt(&d, link, start->hello);
+        backup_engine_adopt(d.engine, link, start->hello);
         run(&d);
     } else {
         log_err("%s", e.text);

@@ -481,6 +481,7 @@ void backup_engine_status(const struct backup_engine *b, struct backup_status *r
         .session = b->proto.session,
         .committed = b->proto.committed,
         .term = b->proto.term,
+        .timing = b->proto.timing,
         .guest_pages = b->shape.pages,
         .epochs_committed = b->epochs_committed,
         .received_bytes = b->wire.received_bytes,

@@ -36,6 +36,7 @@ struct backup_status {
     char name[GUEST_NAME_MAX + 1];
     uint64_t lineage, session, committed;
     uint32_t term;
+    struct timing timing;       /* of the session; of the last one when there is none */
     uint64_t guest_pages, epochs_committed;
     uint64_t received_bytes;
     uint64_t stage_high_water;  /* octets */

@@ -111,12 +111,13 @@ start_receive()
     address=$(sed -n 's/.*"event":"listening","address":"\([^"]*\)".*/\1/p' "$work/receive.out")
 }
 
-# start_protect SPEC TO OPTION…: the pid in $primary
+# start_protect SPEC TO OPTION…: the pid in $primary. A stall of the machine is no death: the timeout is
+# longer than the default unless a test waits for one.
 start_protect()
 {
     local spec=$1 to=$2
     shift 2
-    start protect "$program" protect --run-dir "$run" --json "$spec" --to "$to" "$@"
+    start protect "$program" protect --run-dir "$run" --json "$spec" --to "$to" --timeout 3s "$@"
     primary=$started
 }
 

@@ -25,7 +25,7 @@ host second --onward "unix:$work/third.link"
 host third --onward "unix:$work/second.link"
 run=$work/third.run # where the guest runs first: what that life leaves there must not count in the next
 start_protect 'sim:web1?mib=16&workload=kv&dirty=500&vcpus=2' "unix:$work/second.link" \
-    --arbiter "file:$work/tokens" --timeout 400ms
+    --arbiter "file:$work/tokens" --timeout 2s
 is_protected || fail "the guest gets protected"
 kill -9 "$primary"
 claim "the second host takes over" takes_over second
@@ -45,7 +45,7 @@ claim "and protects the guest with the second, though it was primary once" wait_
 run=$work/run
 host fourth --onward "unix:$work/nobody.link"
 start_protect 'sim:web2?mib=16&workload=kv&dirty=500' "unix:$work/fourth.link" \
-    --arbiter "file:$work/tokens" --timeout 400ms
+    --arbiter "file:$work/tokens" --timeout 2s
 is_protected || fail "the other guest gets protected"
 kill -9 "$primary"
 claim "the fourth host takes over" takes_over fourth

@@ -22,7 +22,7 @@ stop_guest() # the activated one
 
 mkdir "$work/tokens"
 start_receive tcp:127.0.0.1:0 --arbiter "file:$work/tokens"
-start_protect 'sim:web1?mib=16&workload=kv&dirty=500' "$address" --arbiter "file:$work/tokens" --timeout 400ms
+start_protect 'sim:web1?mib=16&workload=kv&dirty=500' "$address" --arbiter "file:$work/tokens" --timeout 2s
 follow_replica
 kill -9 "$primary"
 claim "file: the backup becomes active by itself" wait_for_event "$work/replica.out" '"to":"active"'
@@ -37,7 +37,7 @@ claim "file: receive ends with 0" wait_for_exit "$receiver" 0
 
 start_receive tcp:127.0.0.1:0
 claim "activate of what is not held is 7" exits 7 "$program" activate web1 --fenced-by test --run-dir "$run"
-start_protect 'sim:web1?mib=16&workload=kv&dirty=500' "$address" --timeout 400ms
+start_protect 'sim:web1?mib=16&workload=kv&dirty=500' "$address" --timeout 2s
 follow_replica
 claim "manual: refused while the primary lives" exits 10 \
     "$program" activate web1 --fenced-by test --run-dir "$run"

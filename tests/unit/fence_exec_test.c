@@ -220,6 +220,10 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
+    char part[sizeof(note) + 8];
+
+    snprintf(part, sizeof(part), "%s.part", note); /* of a program that was killed before it came so far */
+    unlink(part);
     unlink(program);
     unlink(note);
     return rmdir(folder);
