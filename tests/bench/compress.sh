@@ -4,14 +4,7 @@
 # BENCH_LOADS=W4,vm and BENCH_ROWS="delta,legacy Remus" for some only;
 # BENCH_QUICK=1 for caches cold and one thread only.
 set -eu
-folder=$BUILD/bench/compress.out
-mkdir -p "$folder"
-traces=()
-for packed in tests/bench/traces/*.tr.xz; do
-    name=$(basename "$packed" .xz)
-    [ -e "$folder/$name" ] || { xz -dc "$packed" >"$folder/$name.new" && mv "$folder/$name.new" "$folder/$name"; }
-    traces+=("$folder/$name")
-done
+. tests/bench/traces.bash
 # shellcheck disable=SC2086 # file names, separated by blanks
 exec "$BUILD/bench/compress" "${BENCH_ROUNDS:-7}" "${BENCH_JSON:-$folder/figures.json}" \
     "${BENCH_SVG:-$folder/speed-ratio.svg}" "${traces[@]}" ${BENCH_TRACES:-}

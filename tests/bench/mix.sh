@@ -2,13 +2,6 @@
 # What epochs of 10,000 real pages cost, and which pages the cache keeps: see mix.c, mix.py and cache.c.
 # BENCH_ROUNDS=5 of BENCH_EPOCHS=20; BENCH_BEFORE=FILE: the mix of an older build, in turn with ours.
 set -eu
-folder=$BUILD/bench/compress.out
-mkdir -p "$folder"
-traces=()
-for packed in tests/bench/traces/*.tr.xz; do
-    name=$(basename "$packed" .xz)
-    [ -e "$folder/$name" ] || { xz -dc "$packed" >"$folder/$name.new" && mv "$folder/$name.new" "$folder/$name"; }
-    traces+=("$folder/$name")
-done
+. tests/bench/traces.bash
 "$BUILD/bench/cache" "${traces[@]}"
 exec "${PYTHON:-python3}" tests/bench/mix.py "${BENCH_ROUNDS:-5}" "${BENCH_EPOCHS:-20}" "$BUILD" "${traces[@]}"

@@ -34,15 +34,21 @@ static json_t *status_of(const char *degraded, bool is_whole)
     return status_json_primary(&s, &facts);
 }
 
-static const char *words_of(const json_t *status)
+/* What is printed of an object. */
+static const char *printed(void (*print)(FILE *to, const json_t *what), const json_t *what)
 {
-    static char text[4096];
+    static char text[16384];
     FILE *to = fmemopen(text, sizeof(text), "w");
 
     assert_non_null(to);
-    status_words(to, status);
+    print(to, what);
     fclose(to);
     return text;
+}
+
+static const char *words_of(const json_t *status)
+{
+    return printed(status_words, status);
 }
 
 static void every_interface_is_listed_with_what_it_holds_and_lost(UNUSED void **state)
@@ -79,13 +85,7 @@ static void a_degrade_is_named_and_output_that_is_not_held_says_why(UNUSED void 
 
 static const char *metrics_of(const json_t *list)
 {
-    static char text[16384];
-    FILE *to = fmemopen(text, sizeof(text), "w");
-
-    assert_non_null(to);
-    openmetrics_print(to, list);
-    fclose(to);
-    return text;
+    return printed(openmetrics_print, list);
 }
 
 static void metrics_have_one_family_each_with_all_domains_and_interfaces(UNUSED void **state)
