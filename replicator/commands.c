@@ -31,7 +31,7 @@ static void print_all(void)
     printf("usage: replicator COMMAND [ARGUMENT]...\n"
            "Keeps a live copy of a running domain on a second host.\n\n");
     for (const struct command *c = commands; c < commands + ARRAY_LEN(commands); c++)
-        printf("  %-10s%s\n", c->name, c->summary);
+        printf("  %-12s%s\n", c->name, c->summary);
     printf("\nEvery command has --help and --json. Sizes are written 64M, times 25ms.\n\nExit status:\n");
 #define EXIT_CODE(name, number, words) printf("  %2d  %s\n", number, words);
 #include "replicator/exit_codes.def"

@@ -3,6 +3,7 @@
 # BENCH_JSON=FILE and BENCH_SVG=FILE for the results, BENCH_TRACES="FILE.tr..." for more traces,
 # BENCH_LOADS=W4,vm and BENCH_ROWS="delta,legacy Remus" for some only;
 # BENCH_QUICK=1 for caches cold and one thread only.
+# shellcheck disable=SC2154 # traces.bash sets them
 set -eu
 . tests/bench/traces.bash
 # shellcheck disable=SC2086 # file names, separated by blanks
