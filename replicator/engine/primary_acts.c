@@ -117,20 +117,37 @@ static int pause_guest(struct primary_engine *p, struct err *e)
     }
     rc = p->parts.guest->ops->pause(p->parts.guest, e);
     p->is_pausing = rc == -EAGAIN;
+    if (rc == 0)
+        primary_count_part(p, PAUSE_SUSPEND, p->paused_at_ns);
     if (rc == -ECANCELED && !p->proto.guest_ended)
         p->next = p->todo.n; /* it ended just now: the step finds out, and this epoch must not stand */
     return rc == -ECANCELED ? 0 : rc; /* it lies still all the same */
 }
 
+static int mark_output(struct primary_engine *p, uint64_t epoch, struct err *e)
+{
+    uint64_t began_ns = now_of(p);
+    int rc;
+
+    FAILPOINT(plug_mark);
+    rc = p->parts.netbuf->ops->mark(p->parts.netbuf, epoch, e);
+    primary_count_part(p, PAUSE_MARK, began_ns);
+    return rc;
+}
+
 static int resume_guest(struct primary_engine *p, struct err *e)
 {
+    uint64_t began_ns = now_of(p);
     int rc = 0;
 
     FAILPOINT(resume);
     if (p->parts.guest->ops->life(p->parts.guest) == GUEST_RUNS)
         rc = p->parts.guest->ops->resume(p->parts.guest, e);
-    if (p->is_paused)
+    primary_count_part(p, PAUSE_RESUME, began_ns);
+    if (p->is_paused) {
         histogram_add(&p->pause_ns, now_of(p) - p->paused_at_ns);
+        pause_parts_end(&p->pause_parts);
+    }
     p->is_paused = false;
     return rc;
 }
@@ -214,8 +231,7 @@ static int carry_out(struct primary_engine *p, const struct primary_action *a, s
     case PA_PAUSE:
         return pause_guest(p, e);
     case PA_MARK:
-        FAILPOINT(plug_mark);
-        return n->ops->mark(n, a->epoch, e);
+        return mark_output(p, a->epoch, e);
     case PA_CAPTURE:
         primary_set_activity(p, ACTIVITY_CAPTURE);
         return 0;

@@ -398,6 +398,7 @@ void primary_engine_status(const struct primary_engine *p, struct primary_status
         .pause_ns = &p->pause_ns,
         .commit_ns = &p->commit_ns,
         .gap_ns = &p->gap_ns,
+        .pause_parts = &p->pause_parts,
         .end_reason = p->end_reason,
     };
     p->parts.netbuf->ops->health(p->parts.netbuf, &ret->output);

@@ -10,6 +10,7 @@
 #include "checkpoint/guest.h"
 #include "netbuf/netbuf.h"
 #include "replicator/engine/epoch_out.h"
+#include "replicator/engine/pause_parts.h"
 #include "replicator/fence/fence.h"
 #include "replicator/link/link.h"
 #include "replicator/proto/primary.h"
@@ -57,6 +58,7 @@ struct primary_status {
     uint64_t sent_bytes;
     uint64_t since_ack_ns;       /* age of the newest ack */
     const struct histogram *pause_ns, *commit_ns, *gap_ns; /* pause; pause→release; ack→ack */
+    const struct pause_parts *pause_parts;
     uint32_t end_reason;         /* detach reason when state is ENDED */
 };
 

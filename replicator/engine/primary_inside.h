@@ -7,6 +7,7 @@
 #define REPLICATOR_ENGINE_PRIMARY_INSIDE_H
 
 #include "base/log.h"
+#include "replicator/engine/pause_parts.h"
 #include "replicator/engine/primary_engine.h"
 #include "replicator/engine/wire.h"
 
@@ -46,11 +47,19 @@ struct primary_engine {
     uint64_t pause_beat_ns;        /* when the next sign of life is due meanwhile */
     uint32_t end_reason;
     struct histogram pause_ns, commit_ns, gap_ns;
+    struct pause_parts pause_parts;
 };
 
 static inline uint64_t now_of(const struct primary_engine *p)
 {
     return p->parts.world->now(p->parts.world->context);
+}
+
+/* While the guest lies still what was done since then counts as a part of its pause. */
+static inline void primary_count_part(struct primary_engine *p, enum pause_part part, uint64_t since_ns)
+{
+    if (p->is_paused)
+        pause_parts_add(&p->pause_parts, part, now_of(p) - since_ns);
 }
 
 /* One line to whoever listens. */

@@ -52,13 +52,17 @@ static int encode_chunk(struct primary_engine *p)
 static int copy_pass(struct primary_engine *p, bool drain_all, struct err *e)
 {
     bool is_copied = p->is_pass_open && dirty_next(&p->out.todo, p->out.cursor) >= p->out.todo.pages;
+    uint64_t began_ns;
     int rc;
 
     if ((drain_all || !is_copied) && !epoch_out_is_drained(&p->out))
         return encode_chunk(p);
     if (is_copied)
         return 0;
-    if ((rc = epoch_out_copy(&p->out, e)) != -EBUSY)
+    began_ns = now_of(p);
+    rc = epoch_out_copy(&p->out, e);
+    primary_count_part(p, PAUSE_COPY, began_ns);
+    if (rc != -EBUSY)
         return rc < 0 ? rc : 1;
     /* The guest's pause does not wait for the link: what is under way moves out of the buffer's way. */
     if (p->activity == ACTIVITY_CAPTURE)
@@ -69,8 +73,10 @@ static int copy_pass(struct primary_engine *p, bool drain_all, struct err *e)
 
 static int open_pass(struct primary_engine *p, struct err *e)
 {
+    uint64_t began_ns = now_of(p);
     int64_t pages = epoch_out_pass(&p->out, e);
 
+    primary_count_part(p, PAUSE_LOG, began_ns);
     if (pages < 0)
         return (int)pages;
     p->is_pass_open = true;
@@ -113,6 +119,7 @@ static int precopy_on(struct primary_engine *p, struct err *e)
 
 static int capture_on(struct primary_engine *p, struct err *e)
 {
+    uint64_t began_ns;
     int rc;
 
     if (!p->is_pass_open) {
@@ -124,7 +131,9 @@ static int capture_on(struct primary_engine *p, struct err *e)
     rc = copy_pass(p, false, e);
     if (rc != 0)
         return rc;
+    began_ns = now_of(p);
     rc = epoch_out_state(&p->out, e);
+    primary_count_part(p, PAUSE_STATE, began_ns);
     if (rc < 0)
         return rc;
     primary_set_activity(p, ACTIVITY_NONE);

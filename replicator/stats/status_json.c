@@ -36,6 +36,15 @@ static json_t *quantiles_us(const struct histogram *ns)
                      (double)histogram_quantile(ns, 0.99) / 1e3, "max", (double)ns->max / 1e3);
 }
 
+static json_t *pause_parts(const struct pause_parts *p)
+{
+    json_t *o = json_object();
+
+    for (unsigned part = 0; part < PAUSE_PARTS; part++)
+        json_object_set_new(o, pause_part_name((enum pause_part)part), quantiles_us(&p->ns[part]));
+    return o;
+}
+
 static json_t *codecs(const struct pages_tally *t)
 {
     json_t *o = json_object();
@@ -127,6 +136,7 @@ static void add_primary_work(json_t *o, const struct primary_status *s, const st
     json_object_set_new(o, "codec", codecs(&s->tally));
     json_object_set_new(o, "cache", cache_json(&s->cache));
     json_object_set_new(o, "pause_us", quantiles_us(s->pause_ns));
+    json_object_set_new(o, "pause_parts_us", pause_parts(s->pause_parts));
     json_object_set_new(o, "commit_us", quantiles_us(s->commit_ns));
     json_object_set_new(o, "gap_us", quantiles_us(s->gap_ns));
     json_object_set_new(o, "netbuf", netbuf_json(s, f));

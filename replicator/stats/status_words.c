@@ -2,6 +2,7 @@
 #include "replicator/stats/status_words.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 
@@ -26,6 +27,20 @@ static void quantiles(FILE *to, const char *label, const json_t *q)
 {
     fprintf(to, "  %-10s p50 %.2f ms, p99 %.2f ms, max %.2f ms\n", label, real(q, "p50") / 1e3,
             real(q, "p99") / 1e3, real(q, "max") / 1e3);
+}
+
+/* One line: half of the pauses have each part shorter than that. */
+static void part_words(FILE *to, const json_t *parts)
+{
+    const char *name, *between = "";
+    json_t *one;
+
+    fprintf(to, "  %-10s ", "  of it");
+    json_object_foreach((json_t *)(uintptr_t)parts, name, one) {
+        fprintf(to, "%s%s %.2f", between, name, real(one, "p50") / 1e3);
+        between = ", ";
+    }
+    fputs(" ms (p50)\n", to);
 }
 
 static void port_words(FILE *to, const json_t *ports)
@@ -66,6 +81,7 @@ static void primary_words(FILE *to, const json_t *s)
     fprintf(to, "  %-10s %.0f %% of the pages had a prior version; %lld of %lld places used\n", "cache",
             100 * real(cache, "hit_ratio"), whole(cache, "used"), whole(cache, "slots"));
     quantiles(to, "pause", json_object_get(s, "pause_us"));
+    part_words(to, json_object_get(s, "pause_parts_us"));
     quantiles(to, "hold", json_object_get(s, "hold_us"));
 }
 

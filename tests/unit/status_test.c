@@ -13,6 +13,7 @@
 #include "replicator/stats/status_words.h"
 
 static const struct histogram none;
+static struct pause_parts parts;
 
 static json_t *status_of(const char *degraded, bool is_whole)
 {
@@ -27,7 +28,7 @@ static json_t *status_of(const char *degraded, bool is_whole)
         .netbuf = { .held_frames = 3, .held_bytes = 400, .dropped_frames = 6, .lost_frames = 2,
                     .limit_bytes = 65536 },
         .output = { .is_whole = is_whole, .troubles = 4, .newest = "vif7.1 was unplugged" },
-        .pause_ns = &none, .commit_ns = &none, .gap_ns = &none,
+        .pause_ns = &none, .commit_ns = &none, .gap_ns = &none, .pause_parts = &parts,
     };
 
     strcpy(s.output.degraded, degraded);
@@ -83,6 +84,21 @@ static void a_degrade_is_named_and_output_that_is_not_held_says_why(UNUSED void 
     json_decref(o);
 }
 
+static void the_parts_of_a_pause_are_named_in_their_order(UNUSED void **state)
+{
+    json_t *o, *status;
+
+    pause_parts_add(&parts, PAUSE_SUSPEND, 2000000);
+    pause_parts_end(&parts);
+    status = status_of("", true);
+    o = json_object_get(status, "pause_parts_us");
+    assert_int_equal(json_object_size(o), PAUSE_PARTS);
+    assert_true(json_real_value(json_object_get(json_object_get(o, "suspend"), "max")) == 2000.0);
+    assert_non_null(strstr(words_of(status), "of it    suspend 2.00, mark 0.00, log 0.00, copy 0.00, state "
+                                             "0.00, resume 0.00 ms (p50)\n"));
+    json_decref(status);
+}
+
 static const char *metrics_of(const json_t *list)
 {
     return printed(openmetrics_print, list);
@@ -123,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_interface_is_listed_with_what_it_holds_and_lost),
         cmocka_unit_test(a_degrade_is_named_and_output_that_is_not_held_says_why),
+        cmocka_unit_test(the_parts_of_a_pause_are_named_in_their_order),
         cmocka_unit_test(metrics_have_one_family_each_with_all_domains_and_interfaces),
         cmocka_unit_test(nothing_at_all_is_valid_text_too),
     };
