@@ -8,9 +8,9 @@ static const struct option_row rows[] = { ERRAND_ROWS, { .name = NULL } };
 static const struct usage usage = {
     .command = "switchover",
     .rows = rows,
-    .words = "Asked on the primary's host, while it is protected. Exit status 0: the guest runs\n"
-             "on the backup. 1: it goes on here. 7: not protected here. 12: not known in time;\n"
-             "then look with replicator status on both hosts.\n",
+    .words = "Asked on the primary's host, while it is protected. Exit status 0: the guest\n"
+             "runs on the backup. 1: it goes on here. 7: not protected here. 12: not known in\n"
+             "time; then look with replicator status on both hosts.\n",
     .least = 1,
     .most = 1,
 };
