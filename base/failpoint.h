@@ -15,7 +15,9 @@
     X(after_ack) X(mid_apply) X(after_apply) X(timeout) X(backup_ask_token)                 \
     X(before_activate) X(after_activate)                                                    \
     /* network buffer: before and after every send to the kernel */                         \
-    X(netlink)
+    X(netlink)                                                                              \
+    /* a Xen domain, and the shell that is its replica */                                   \
+    X(log_on) X(suspend_asked) X(half_resumed) X(shell_begun) X(shell_done)
 
 enum failpoint {
 #define X(name) FAILPOINT_##name,

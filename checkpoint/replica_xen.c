@@ -15,6 +15,7 @@
 #include <xenstore.h>
 
 #include "base/digest.h"
+#include "base/failpoint.h"
 #include "checkpoint/guest_xen.h"
 #include "checkpoint/replica_xen_host.h"
 #include "checkpoint/replica_xen_memory.h"
@@ -138,6 +139,7 @@ static int begin(struct replica_of_xen *x, struct view records, struct err *e)
     if ((rc = replica_xen_shell_start(&x->shell, x->xl, e)) < 0 || (rc = start_timer(x, e)) < 0)
         return lost(x, e);
     replica_xen_shell_feed(&x->shell, (struct view){ x->octets, OCTETS_BYTES - to.left });
+    FAILPOINT(shell_begun);
     return err_set(e, EAGAIN, "xl makes the domain of the replica");
 }
 
@@ -349,6 +351,8 @@ static int replica_activate(struct replica *r, struct guest **ret, struct err *e
     rc = go_on_activating(x, e);
     if (rc == 0)
         return err_set(e, EAGAIN, "xl makes the replica's devices");
+    if (rc == 1)
+        FAILPOINT(shell_done);
     if (rc == 1 && (rc = guest_xen_adopt(&x->shape, x->domain.domid, ret, e)) == 0)
         x->phase = PHASE_GONE;
     return rc;

@@ -11,6 +11,7 @@
 
 #include <xenctrl.h>
 
+#include "base/failpoint.h"
 #include "compress/codec.h"
 
 /* ---- the mark ---------------------------------------------------------------------------------- */
@@ -140,6 +141,7 @@ static int turn_on(struct xen_log *l, struct err *e)
         (void)xc_shadow_control(l->host->xc, l->domain.domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
         l->is_on = enable(l) == 0;
     }
+    FAILPOINT(log_on);
     if (l->is_on)
         return 0;
     rc = refused(l, e);

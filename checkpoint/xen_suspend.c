@@ -15,6 +15,7 @@
 #include <xen/hvm/params.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 
 #define WATCH_PATH  "@releaseDomain"
 #define WATCH_TOKEN "replicator"
@@ -191,6 +192,7 @@ int xen_suspend_ask(struct xen_suspend *s, uint64_t timeout_ns, struct err *e)
         rc = ask(s, e);
     if (rc < 0)
         return rc;
+    FAILPOINT(suspend_asked);
     s->is_asked = true;
     s->is_answered = false;
     s->is_unwanted = false;
@@ -237,6 +239,7 @@ int xen_suspend_resume(struct xen_suspend *s, struct err *e)
     s->is_unwanted = false;
     if (xc_domain_resume(h->xc, s->domain.domid, 1) < 0)
         return xen_host_failed(h, e, "domain %" PRIu32 " can't be resumed", s->domain.domid);
+    FAILPOINT(half_resumed);
     if (!xs_resume_domain(h->store, s->domain.domid))
         return xen_host_failed(h, e, "the xenstore daemon does not take the resume");
     return 0;

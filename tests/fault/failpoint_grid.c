@@ -47,9 +47,10 @@ static const struct row rows[] = {
     { "after_activate", BACKUP, PEER_FROZEN, 1, NOBODY, TAKES_OVER, false, 0 },
 };
 
-/* Of the kernel's network buffer, which a simulated guest has none of: tests of its own reach it.
- */
-static const char *const elsewhere[] = { "netlink" };
+/* Of what a simulated guest has none of, the kernel's network buffer and Xen: tests of their own reach
+ * them. */
+static const char *const elsewhere[] = { "netlink",      "log_on",      "suspend_asked",
+                                         "half_resumed", "shell_begun", "shell_done" };
 
 /* ---- the play -------------------------------------------------------------------------------- */
 

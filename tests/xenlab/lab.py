@@ -156,6 +156,8 @@ class Lab:
             with contextlib.suppress(OSError):
                 gone = os.pidfd_open(pid)
                 os.kill(pid, signal.SIGKILL)
+                for host in HOSTS:
+                    self.wake_parent(host)
                 wait_for(gone)
         shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -189,6 +191,8 @@ class Lab:
             self.machines[host] = subprocess.Popen(
                 self.enter(*self.qemu(host), pid=True), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True)
+        pid = self.machines[host].pid
+        (self.dir / f"parent.{host}").write_text(f"{pid} {self.started(pid)}")
         if wait:
             self.wait_boot(host)
             self.put_program(host)
@@ -228,12 +232,20 @@ class Lab:
             return subprocess.run(kill, stderr=subprocess.DEVNULL).returncode == 0
         return False
 
+    def wake_parent(self, host):
+        """nsenter stops together with its child, and one that is stopped buries nobody."""
+        with contextlib.suppress(OSError, ValueError):
+            pid, started = (self.dir / f"parent.{host}").read_text().split()
+            if started == self.started(pid):
+                os.kill(int(pid), signal.SIGCONT)
+
     def is_on(self, host):
         return self.kill(host, "0")
 
     def cut(self, host):
         """As by a power cut: nothing is said, nothing is written."""
         self.kill(host, "KILL")
+        self.wake_parent(host)
         (self.dir / f"pid.{host}").unlink(missing_ok=True)
 
     def freeze(self, host):
@@ -241,6 +253,7 @@ class Lab:
             raise LabError(f"host {host} has no power")
 
     def thaw(self, host):
+        self.wake_parent(host)
         if not self.kill(host, "CONT"):
             raise LabError(f"host {host} has no power")
 
@@ -340,7 +353,8 @@ class Lab:
             for file, name in ((BUILD / "replicator", "replicator"), (BUILD / "test/replicator", "replicator-test")):
                 if file.exists():
                     shutil.copy(file, folder / name)
-        self.run(host, "sh", "-c", "cp /host/program/* /usr/sbin/")
+        # One that runs keeps the file that it runs.
+        self.run(host, "sh", "-c", "cp --remove-destination /host/program/* /usr/sbin/")
 
     def guest(self, host, name, kind, **words):
         """Starts a guest with the workload; its words are described in guest/workload.c."""

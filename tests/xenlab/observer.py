@@ -168,6 +168,13 @@ class Observer:
                 return seen.messages >= start[0] + messages
             return self.changed.wait_for(enough, seconds)
 
+    def wait_quiet(self, seconds):
+        """Until a guest was heard, and then nobody for so long."""
+        with self.changed:
+            self.changed.wait()
+            while self.changed.wait(seconds):
+                pass
+
     def faults(self):
         with self.changed:
             return [fault for seen in self.seen.values() for fault in seen.faults]

@@ -54,18 +54,26 @@ class Service:
             self.status = status
             self.changed.notify_all()
 
-    def find(self, **words):
-        """The newest event with all these words, or None."""
-        for event in reversed(self.events):
+    def find(self, since=0, **words):
+        """The newest event with all these words, not one of the first `since`, or None."""
+        for event in reversed(self.events[since:]):
             if all(event.get(word) == value for word, value in words.items()):
                 return event
         return None
 
-    def wait(self, seconds=PATIENCE, **words):
+    def wait(self, seconds=PATIENCE, since=0, **words):
         """An event, when it has come or comes; None when the process has ended without it."""
         with self.changed:
-            self.changed.wait_for(lambda: self.find(**words) or self.status is not None, seconds)
-            return self.find(**words)
+            self.changed.wait_for(lambda: self.find(since, **words) or self.status is not None, seconds)
+            return self.find(since, **words)
+
+    def wait_said(self, words, seconds=PATIENCE):
+        """A line of its standard error with these words, when it has come or comes; None: it has ended without."""
+        def find():
+            return next((line for line in self.errors if words in line), None)
+        with self.changed:
+            self.changed.wait_for(lambda: find() or self.status is not None, seconds)
+            return find()
 
     def wait_end(self, seconds=120):
         with self.changed:
@@ -85,16 +93,21 @@ class Service:
         self.remote.connection.close()
 
 
-def receive(lab, host, *more):
-    one = Service(lab, host, "replicator", "receive", "--listen", f"tcp:{lab_address(host)}:{PORT}",
-                  "--arbiter", "file:/host/arbiter", "--json", *more)
+def program(failpoint):
+    """The program's words; with a failpoint (see base/failpoint.h) the build that has them."""
+    return ("env", f"REPLICATOR_FAILPOINT={failpoint}", "replicator-test") if failpoint else ("replicator",)
+
+
+def receive(lab, host, *more, failpoint=None, arbiter="file:/host/arbiter"):
+    one = Service(lab, host, *program(failpoint), "receive", "--listen", f"tcp:{lab_address(host)}:{PORT}",
+                  "--arbiter", arbiter, "--json", *more)
     one.wait(event="listening")
     return one
 
 
-def protect(lab, host, to, name, *more):
-    return Service(lab, host, "replicator", "protect", name, "--to", f"tcp:{lab_address(to)}:{PORT}",
-                   "--arbiter", "file:/host/arbiter", "--json", *more)
+def protect(lab, host, to, name, *more, failpoint=None, arbiter="file:/host/arbiter"):
+    return Service(lab, host, *program(failpoint), "protect", name, "--to", f"tcp:{lab_address(to)}:{PORT}",
+                   "--arbiter", arbiter, "--json", *more)
 
 
 def lab_address(host):

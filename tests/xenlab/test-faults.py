@@ -1,116 +1,219 @@
 #!/usr/bin/env python3
-"""Everything but a power cut that can part two hosts or end a guest: whoever has the guest afterwards,
-outside it is one guest that goes on, or none that ended by itself. FAULT=word: only those with it.
-
-Each fault starts with a guest that is protected on a, and ends with a claim on who has it."""
+"""Everything but a power cut that can part two hosts, end a process or end a guest: whoever has the
+guest afterwards, outside it is one guest that goes on, or none that ended by itself. FAULT=word,word:
+only those with one of them."""
 
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import service  # noqa: E402
+from scene import NAME, SHELL_XL, Scene  # noqa: E402
 from tap import Test  # noqa: E402
 
-OPTIONS = ("--interval", "500ms", "--timeout", "5s")
-NAME = "fault"
+DIRTY_LOG_MARK = "xenstore-ls -f /tool/replicator | grep dirty-log"
 
 
-class Fault:
-    """A protected guest: from set up to the claims that every fault ends with."""
-
-    def __init__(self, test, words):
-        self.test, self.lab, self.words = test, test.lab, words
-        test.hosts()
-        self.lab.sh("a", "rm -rf /host/arbiter && mkdir /host/arbiter")
-        self.observer = test.observe(NAME)
-        self.receiver = service.receive(self.lab, "b")
-        self.lab.guest("a", NAME, "pvh")
-        self.observer.wait_steps(NAME, 5)
-        self.protector = service.protect(self.lab, "a", "b", NAME, *OPTIONS)
-        self.ready = self.protector.wait(to="protected") is not None
-        self.observer.wait_steps(NAME, 20)
-
-    def said(self):
-        return f"{self.protector.said()}\n# {self.receiver.said()}"
-
-    def goes_on(self, host):
-        """Outside the guest is heard from `host`, and from the other one no frame any more."""
-        seen = self.observer.of(NAME)
-        heard = self.observer.wait_steps(NAME, 20, host=host)
-        other = "a" if host == "b" else "b"
-        before = self.observer.frames[other]
-        self.observer.wait(lambda: False, 10)
-        self.test.check(heard and seen.host == host, f"{self.words}: the guest goes on on {host}", self.said())
-        self.test.check(self.observer.frames[other] == before, f"{self.words}: {other} lets nothing out")
-
-    def end(self):
-        self.test.check_seen(f"{self.words}: nothing lost, taken back or torn")
-        self.observer.close()
-        self.test.observer = None
+def protected(scene, *more, receiver=(), **options):
+    scene.receive(**dict(receiver))
+    scene.protect(*more, **options)
+    return scene.is_protected()
 
 
-def frozen(fault):
-    fault.lab.freeze("a")
-    took = fault.observer.wait_steps(NAME, 20, host="b")
-    fault.test.check(took, f"{fault.words}: the backup takes over", fault.said())
-    fault.observer.wait(lambda: False, 10)
-    before = fault.observer.frames["a"]
-    fault.lab.thaw("a")
-    end = fault.protector.wait_end()
-    fault.test.check(end not in (None, 0), f"{fault.words}: the stale primary ends, fenced", fault.said())
-    fault.test.check(fault.observer.frames["a"] == before, f"{fault.words}: it lets 0 frames out",
-                     f"{fault.observer.frames['a'] - before} frames")
-    fault.goes_on("b")
+# ---------------------------------------------------------------- hosts and links
+
+
+def frozen(scene):
+    # What has left the network buffer leaves the host: it is frozen when nothing is on its way.
+    if not protected(scene, "--interval", "2s"):
+        return None
+    scene.observer.wait_quiet(0.3)
+    scene.lab.freeze(scene.primary)
+    at = time.monotonic()
+    scene.check(scene.observer.wait_steps(NAME, 20, host=scene.backup), "the backup takes over")
+    scene.observer.wait(lambda: time.monotonic() > at + 10, at + 10 - time.monotonic())
+    before = scene.observer.frames[scene.primary]
+    scene.lab.thaw(scene.primary)
+    scene.is_fenced()
+    scene.goes_on(scene.backup)
+    scene.check(scene.observer.frames[scene.primary] == before, "the stale primary lets 0 frames out",
+                f"{scene.observer.frames[scene.primary] - before} frames")
+    scene.is_only_on(scene.backup)
+    return scene.backup
 
 
 def link(state):
-    def cut(fault):
-        fault.lab.link("b", state)
-        winner = fault.receiver.wait(seconds=60, to="active")
-        fault.goes_on("b" if winner else "a")
-        fault.lab.link("b", "up")
+    def cut(scene):
+        if not protected(scene):
+            return None
+        since = len(scene.protector.events)
+        scene.lab.link(scene.backup, state)
+        # The one host that can be asked while it lasts; the arbiter gives it an answer.
+        goes_on = scene.protector.wait(since=since, to="unprotected")
+        winner = scene.primary if goes_on else scene.backup
+        scene.goes_on(winner)
+        scene.lab.link(scene.backup, "up")
+        if goes_on:
+            scene.is_protected_again(since)
+        else:
+            scene.is_fenced()
+            scene.is_only_on(winner)
+        return winner
     return cut
 
 
-def killed_protect(fault):
-    fault.lab.sh("a", "kill -KILL $(busybox pidof replicator)")
-    fault.goes_on("b")
+# ---------------------------------------------------------------- processes
 
 
-def killed_receive(fault):
-    fault.lab.sh("b", "kill -KILL $(busybox pidof replicator)")
-    fault.goes_on("a")
-    left = fault.lab.sh("b", "xl list")
-    fault.test.check(NAME not in left, f"{fault.words}: the shell is gone from the backup", left)
+def killed_protect(scene):
+    if not protected(scene):
+        return None
+    scene.pid("primary", scene.primary, "KILL")
+    scene.goes_on(scene.backup)
+    # It is found what the arbiter has decided meanwhile.
+    scene.protect()
+    scene.is_fenced()
+    scene.is_only_on(scene.backup)
+    return scene.backup
 
 
-def ended_by(script, how):
-    def end(fault):
-        fault.lab.sh("a", script)
-        fault.test.check(fault.protector.wait_end() is not None, f"{fault.words}: protect ends", fault.said())
-        before = fault.observer.of(NAME).messages
-        fault.test.check(not fault.observer.wait_steps(NAME, 1, seconds=30, host="b") and
-                         fault.observer.of(NAME).host == "a",
-                         f"{fault.words}: {how}", f"{fault.observer.of(NAME).messages - before} messages")
+def killed_and_started_again(scene):
+    """The backup sleeps meanwhile, so that it does not take over before: the token goes to who asks first."""
+    if not protected(scene):
+        return None
+    scene.pid("backup", scene.backup, "STOP")
+    scene.pid("primary", scene.primary, "KILL")
+    scene.check(scene.lab.sh(scene.primary, DIRTY_LOG_MARK), "a killed process leaves the dirty log on")
+    scene.protect()
+    scene.protector.wait(to="unprotected")
+    scene.pid("backup", scene.backup, "CONT")
+    scene.goes_on(scene.primary)
+    scene.is_protected_again(0)
+    return scene.primary
+
+
+def killed_in_a_pause(scene):
+    """With a manual arbiter the guest goes on at once."""
+    if not protected(scene, failpoint="capture_state:kill:10", arbiter="manual", receiver={"arbiter": "manual"}.items()):
+        return None
+    scene.protector.wait_end()
+    state = scene.lab.sh(scene.primary, f"xl list {NAME}")
+    scene.check("---ss-" in state, "the guest is left suspended", state)
+    scene.protect(arbiter="manual")
+    scene.goes_on(scene.primary)
+    scene.is_protected_again(0)
+    return scene.primary
+
+
+def recovered(scene):
+    """What a person does without protecting it again."""
+    if not protected(scene, failpoint="capture_state:kill:10", arbiter="manual", receiver={"arbiter": "manual"}.items()):
+        return None
+    host = scene.primary
+    scene.protector.wait_end()
+    scene.pid("backup", scene.backup, "KILL")
+
+    def recover(*more):
+        return scene.lab.run(host, "replicator", "recover", NAME, *more, check=False)
+    done = recover()
+    scene.check(done.returncode == 0 and b"still suspended" in done.stderr, "recover says that it is suspended",
+                done.stderr.decode())
+    scene.check(not scene.lab.sh(host, DIRTY_LOG_MARK, check=False), "its dirty log is off")
+    done = recover("--resume")
+    scene.check(done.returncode == 10 and b"--fenced-by" in done.stderr, "nobody resumes what the backup may run",
+                done.stderr.decode())
+    done = recover("--resume", "--fenced-by", "lab")
+    scene.check(done.returncode == 0 and b"goes on" in done.stderr, "on a person's word it goes on", done.stderr.decode())
+    done = scene.lab.run(host, "replicator", "netbuf", "cleanup", NAME, "--release", check=False)
+    scene.check(done.returncode == 0, "and what it says is let out", done.stderr.decode())
+    scene.goes_on(host)
+    scene.is_only_on(host)
+    return host
+
+
+def killed_receive(scene):
+    if not protected(scene):
+        return None
+    since = len(scene.protector.events)
+    scene.lab.sh(scene.backup, "kill -KILL $(busybox pidof replicator)")
+    scene.goes_on(scene.primary)
+    scene.is_only_on(scene.primary)
+    scene.receive()
+    scene.is_protected_again(since)
+    return scene.primary
+
+
+def killed_xl(scene):
+    if not protected(scene):
+        return None
+    since = len(scene.protector.events)
+    scene.lab.sh(scene.backup, f"kill -KILL $({SHELL_XL})")
+    lost = scene.receiver.wait_said("event=lost")
+    scene.check(lost and "signal 9" in lost, "the backup says why the replica is lost", lost)
+    scene.goes_on(scene.primary)
+    scene.is_protected_again(since)
+    return scene.primary
+
+
+# ---------------------------------------------------------------- the guest itself
+
+
+def ended_by(command, *reasons, stays=False):
+    """It ends, and so does its replica, whose shell is gone when that has ended."""
+    def end(scene):
+        if not protected(scene):
+            return None
+        host = scene.primary
+        scene.lab.sh(host, command)
+        scene.check(scene.protector.wait_end() == 0, "protection ends")
+        reason = (scene.protector.find(event="ended") or {}).get("reason", "")
+        scene.check(reason in reasons, "and says why", reason)
+        scene.check(scene.receiver.wait(event="replica_ended"), "so does the replica")
+        shells = scene.lab.sh(scene.backup, "xl list | grep -c scene", check=False).strip()
+        scene.check(shells == "0", "nothing of it is left on the backup", shells)
+        scene.check(scene.observer.of(NAME).host == host, "no failover")
+        scene.check(not scene.lab.sh(host, DIRTY_LOG_MARK, check=False), "no dirty log is left on")
+        if stays:
+            stays(scene)
     return end
 
 
+def is_kept(scene):
+    state = scene.lab.sh(scene.primary, f"xl list {NAME}", check=False)
+    scene.check("---sc-" in state, "what panicked is kept to be looked at", state)
+
+
+def boots_again(scene):
+    boot = scene.observer.of(NAME).boot
+    started = scene.observer.wait(lambda: scene.observer.of(NAME).boot != boot, 300)
+    scene.check(started and scene.observer.of(NAME).host == scene.primary, "it boots again where it was")
+    # That is what it should do.
+    scene.observer.of(NAME).faults.clear()
+
+
+SHUT_DOWN = "the guest shut down"
 FAULTS = {
     "frozen primary": frozen,
     "replication link cut": link("down"),
     "backup that hears nothing": link("deaf"),
     "backup that says nothing": link("mute"),
     "protect killed": killed_protect,
+    "protect killed and started again": killed_and_started_again,
+    "protect killed in a pause and started again": killed_in_a_pause,
+    "protect killed in a pause and recovered from": recovered,
     "receive killed": killed_receive,
-    "guest destroyed": ended_by(f"xl destroy {NAME}", "no failover of a guest that was destroyed"),
-    "guest shut down": ended_by(f"xl shutdown {NAME}", "no failover of a guest that ended by itself"),
-    "guest panicked": ended_by(f"xl sysrq {NAME} c", "no failover of a panic"),
+    "xl of the replica killed": killed_xl,
+    "guest shut down": ended_by(f"xl shutdown {NAME}", SHUT_DOWN),
+    "guest rebooted": ended_by(f"xl reboot {NAME}", "the guest rebooted", SHUT_DOWN, stays=boots_again),
+    "guest destroyed": ended_by(f"xl destroy {NAME}", SHUT_DOWN),
+    "guest panicked": ended_by(f"xl sysrq {NAME} c", "the guest crashed", stays=is_kept),
 }
 
-with Test("faults") as one:
+with Test("faults") as test:
+    scene = Scene(test)
     for words, run in FAULTS.items():
-        if os.environ.get("FAULT", "") in words:
-            fault = Fault(one, words)
-            if one.check(fault.ready, f"{words}: the guest is protected before", fault.said()):
-                run(fault)
-            fault.end()
+        if any(one in words for one in os.environ.get("FAULT", "").split(",")):
+            started = time.monotonic()
+            scene.begin(words)
+            scene.end(run(scene))
+            test.say(f"{words}: {time.monotonic() - started:.0f} s")
