@@ -272,6 +272,12 @@ static const char *detach_fault(const struct detach *m)
     return m->is_answer > 1 ? "neither question nor answer" : NULL;
 }
 
+static const char *verified_fault(const struct verified *m)
+{
+    return m->differing > m->pages || (m->differing == 0 && m->first_pfn != 0) ? "more pages differ than there are"
+                                                                               : NULL;
+}
+
 /* Every value of these is one for the state machines to judge. */
 #define NEVER_WRONG(name)                                          \
     static const char *name##_fault(const struct name *m UNUSED)   \
@@ -288,6 +294,8 @@ NEVER_WRONG(heartbeat)
     F(u32, state_records) F(u32, flags)
 #define ACK_FIELDS(F)        F(u64, session) F(u64, epoch) F(u64, echo_ns)
 #define NEED_PAGES_FIELDS(F) F(u64, session) F(u64, epoch)
+#define VERIFIED_FIELDS(F)                                                             \
+    F(u64, session) F(u64, epoch) F(u64, pages) F(u64, differing) F(u64, first_pfn)
 #define DETACH_FIELDS(F)     F(u64, session) F(u32, reason) F(u32, is_answer)
 #define HEARTBEAT_FIELDS(F)  F(u64, session) F(u64, sent_ns) F(u64, echo_ns)
 
@@ -295,6 +303,7 @@ MESSAGE(epoch_begin, EPOCH_BEGIN, EPOCH_BEGIN_FIELDS)
 MESSAGE(epoch_end, EPOCH_END, EPOCH_END_FIELDS)
 MESSAGE(ack, ACK, ACK_FIELDS)
 MESSAGE(need_pages, NEED_PAGES, NEED_PAGES_FIELDS)
+MESSAGE(verified, VERIFIED, VERIFIED_FIELDS)
 MESSAGE(detach, DETACH, DETACH_FIELDS)
 MESSAGE(heartbeat, HEARTBEAT, HEARTBEAT_FIELDS)
 

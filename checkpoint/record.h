@@ -22,6 +22,9 @@
 #define PAGES_INDEX_MAX (PAGES_CHUNK_MAX * (VARINT_BYTES_MAX + 1u + 3u))
 #define PAGES_BODY_MAX  (24u + PAGES_INDEX_MAX + PAGES_CHUNK_MAX * 4096u)
 
+/* Digests of so many pages in one PAGE_SUMS. */
+#define PAGE_SUMS_MAX 4096u
+
 /* The longest record a session carries, framing included: the size of its receive buffer. */
 #define SESSION_BODY_MAX   GUEST_STATE_MAX
 #define SESSION_RECORD_MAX (RECORD_HEADER_BYTES + SESSION_BODY_MAX + 8u)
@@ -148,6 +151,14 @@ struct need_pages {
     uint64_t session, epoch;
 };
 
+/* What came of comparing the replica with the PAGE_SUMS of an epoch, once that was applied. */
+struct verified {
+    uint64_t session, epoch;
+    uint64_t pages;     /* compared */
+    uint64_t differing; /* of them; 0: the replica is what the guest was */
+    uint64_t first_pfn; /* that differs, or 0 */
+};
+
 #define DETACH_REASONS(X)                                  \
     X(STOPPED, 1, "protection was stopped")                \
     X(SHUT_DOWN, 2, "the guest shut down")                 \
@@ -155,7 +166,8 @@ struct need_pages {
     X(CRASHED, 4, "the guest crashed")                     \
     X(RECEIVER_STOPPED, 5, "the receive side was stopped") \
     X(REFUSED, 6, "the session's data was refused")        \
-    X(SWITCHOVER, 7, "the guest was handed over")
+    X(SWITCHOVER, 7, "the guest was handed over")          \
+    X(DIFFERS, 8, "the replica differed from the guest and was given up")
 
 enum detach_reason {
 #define X(name, value, words) DETACH_##name = (value),
@@ -188,6 +200,7 @@ RECORD_TWINS(epoch_begin);
 RECORD_TWINS(epoch_end);
 RECORD_TWINS(ack);
 RECORD_TWINS(need_pages);
+RECORD_TWINS(verified);
 RECORD_TWINS(detach);
 RECORD_TWINS(heartbeat);
 #undef RECORD_TWINS

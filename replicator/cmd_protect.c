@@ -14,7 +14,7 @@
 
 struct chosen {
     const char *to, *arbiter, *compression, *lz4, *unsafe, *run_dir;
-    uint64_t interval_ns, heartbeat_ns, timeout_ns, buffer_pages, cache_bytes, netbuf_bytes, encoders;
+    uint64_t interval_ns, heartbeat_ns, timeout_ns, buffer_pages, cache_bytes, netbuf_bytes, encoders, verify_every;
     struct option_list vifs;
     bool json;
 };
@@ -45,6 +45,8 @@ static const struct option_row rows[] = {
       option_size_or_auto, OPTION(netbuf_bytes), { 1u << 20, UINT64_C(4095) << 20 } },
     { "vif", "INTERFACE", "hold the output of this one, name or pattern\n(repeatable; all that the guest has)",
       option_texts, OPTION(vifs), { 0, 0 } },
+    { "verify-every", "N", "compare every page with the backup's each N epochs;\nthe guest is paused for that long (0: never)",
+      option_count, OPTION(verify_every), { 0, 1u << 30 } },
     { "unsafe", "WHAT", "no-netbuf: let output out before its commit", option_text, OPTION(unsafe),
       { 0, 0 } },
     { "run-dir", "DIR", "sockets and locks (/run/replicator)", option_text, OPTION(run_dir), { 0, 0 } },
@@ -132,6 +134,7 @@ int cmd_protect(int argc, char **argv)
     o.cache_bytes = c.cache_bytes;
     o.netbuf_bytes = c.netbuf_bytes;
     o.encoders = (unsigned)c.encoders;
+    o.verify_every = c.verify_every;
     o.vifs = c.vifs;
     o.unsafe_netbuf = c.unsafe != NULL;
     o.json = c.json;

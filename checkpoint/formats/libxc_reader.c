@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "checkpoint/pages.h"
+#include "checkpoint/xen_shape.h"
 
 #define IMAGE_HEADER_BYTES  24u
 #define DOMAIN_HEADER_BYTES 16u
@@ -167,6 +168,20 @@ static int whole(struct libxc *l, struct record *ret, struct err *e)
     return libxc_body(l, l->length, &ret->body, e);
 }
 
+/* What a session says of a Xen domain has its configuration, which xl's own files begin with. */
+static int config_of(struct libxc *l, const char *spec, struct err *e)
+{
+    struct stream_state config = { .name = "XL_CONFIG", .type = STATE_FOREIGN };
+    struct xen_shape shape;
+    struct err unused;
+
+    if (l->r->is_held || xen_shape_parse(spec, &shape, &unused) < 0)
+        return 0; /* a guest of another kind */
+    config.octets = (const uint8_t *)shape.config;
+    config.total = config.bytes = strlen(shape.config) + 1; /* its NUL is part of it */
+    return l->r->to.ops->state(l->r->to.self, &config, e);
+}
+
 static int hello_read(struct libxc *l, struct err *e)
 {
     struct record record;
@@ -176,7 +191,7 @@ static int hello_read(struct libxc *l, struct err *e)
 
     if (rc == 0 && hello_get(&record, &hello, &inner) < 0)
         return libxc_refuse(l, e, "%.150s", inner.text);
-    return rc;
+    return rc < 0 ? rc : config_of(l, hello.spec, e);
 }
 
 /* What is unfinished is void. In the first epoch that is what a static record may belong to: kept. */
@@ -274,6 +289,7 @@ static const struct row rows[] = {
     ROW(X86_CPUID_POLICY, GUEST_ANY, libxc_policy, true),
     ROW(X86_MSR_POLICY, GUEST_ANY, libxc_policy, true),
     ROW(PAGE_DATA_ENCODED, GUEST_ANY, libxc_page_data_encoded, true),
+    ROW(PAGE_SUMS, GUEST_ANY, nothing, true),
     ROW(EPOCH_BEGIN, GUEST_ANY, epoch_begin_read, false),
     ROW(EPOCH_END, GUEST_ANY, epoch_end_read, false),
     ROW(IMAGE_BEGIN, GUEST_ANY, image_begin_read, false),
@@ -282,6 +298,7 @@ static const struct row rows[] = {
     ROW(HELLO_ACK, GUEST_ANY, session_only, false),
     ROW(ACK, GUEST_ANY, session_only, false),
     ROW(NEED_PAGES, GUEST_ANY, session_only, false),
+    ROW(VERIFIED, GUEST_ANY, session_only, false),
     ROW(DETACH, GUEST_ANY, nothing, false),
     ROW(HEARTBEAT, GUEST_ANY, nothing, false),
     ROW(CPU_INFO, GUEST_ANY, nothing, false),

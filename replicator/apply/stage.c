@@ -12,6 +12,7 @@
 #include "checkpoint/pages.h"
 #include "compress/codec.h"
 
+#define COMPARE_PAGES    1024u       /* a step: less than a millisecond */
 #define STAGE_KEEP_BYTES (8u << 20) /* kept resident between epochs */
 
 static uint8_t *reserve(size_t bytes)
@@ -50,6 +51,7 @@ void stage_close(struct stage *s)
 {
     decoders_close(&s->decoders); /* first: its threads read what is freed here */
     dirty_close(&s->seen);
+    pagesums_close(&s->sums);
     if (s->records)
         munmap(s->records, s->limit);
     if (s->state)
@@ -67,6 +69,9 @@ static void empty(struct stage *s)
     s->chunks = s->batches = s->state_records = 0;
     s->pages = 0;
     s->is_sealed = false;
+    if (s->has_sums)
+        pagesums_clear(&s->sums);
+    s->has_sums = false;
 }
 
 void stage_begin(struct stage *s, uint64_t epoch, uint32_t flags)
@@ -230,6 +235,16 @@ static int stay(struct stage *s, const struct record *rec, uint8_t *copy, struct
     return 0;
 }
 
+static int stage_sums(struct stage *s, const struct record *rec, struct err *e)
+{
+    int rc = s->sums.sums ? 0 : pagesums_open(&s->sums, s->replica->ops->pages(s->replica), e);
+
+    if (rc < 0)
+        return rc;
+    s->has_sums = true;
+    return pagesums_take(&s->sums, s->epoch, rec, e);
+}
+
 static int stage_plain(struct stage *s, const struct record *rec, struct err *e)
 {
     struct record there = *rec;
@@ -263,6 +278,8 @@ int stage_record(struct stage *s, const struct record *rec, struct err *e)
     if (rec->type == RECORD_PAGE_DATA || rec->type == RECORD_PAGE_DATA_ENCODED) {
         FAILPOINT(recv_page);
         rc = rec->type == RECORD_PAGE_DATA ? stage_plain(s, rec, e) : stage_encoded(s, rec, e);
+    } else if (rec->type == RECORD_PAGE_SUMS) {
+        rc = stage_sums(s, rec, e);
     } else {
         rc = keep(s->state, &s->state_bytes, GUEST_STATE_MAX, whole(rec), e);
         s->state_records++;
@@ -308,6 +325,10 @@ void stage_commit(struct stage *s)
     s->replica->ops->commit_state(s->replica, s->state, s->state_bytes);
     s->apply_at = 0;
     s->apply_bytes = s->records_bytes;
+    s->is_comparing = s->has_sums;
+    s->has_sums = false;
+    s->compare_at = 0;
+    s->compared = (struct stage_compared){ .pages = 0 };
     stage_void(s);
 }
 
@@ -329,4 +350,42 @@ bool stage_apply(struct stage *s)
     s->apply_at = s->apply_bytes = 0;
     FAILPOINT(after_apply);
     return false;
+}
+
+/* ---- comparing ------------------------------------------------------------------------------------- */
+
+/* A page that the primary has content of was part of some epoch, so it is there. */
+static bool is_equal(struct stage *s, uint64_t pfn)
+{
+    struct err unused;
+    const uint8_t *page = s->replica->ops->page(s->replica, pfn, &unused);
+
+    return page && pagesums_of(page) == s->sums.sums[pfn];
+}
+
+static void compare_page(struct stage *s, uint64_t pfn)
+{
+    struct stage_compared *c = &s->compared;
+
+    c->pages++;
+    if (is_equal(s, pfn))
+        return;
+    if (c->differing++ == 0)
+        c->first_pfn = pfn;
+}
+
+int stage_compare(struct stage *s)
+{
+    if (!s->is_comparing)
+        return -ENODATA;
+    for (unsigned i = 0; i < COMPARE_PAGES; i++) {
+        s->compare_at = pagesums_next(&s->sums, s->compare_at);
+        if (s->compare_at == s->sums.pages) {
+            s->is_comparing = false;
+            pagesums_clear(&s->sums);
+            return 0;
+        }
+        compare_page(s, s->compare_at++);
+    }
+    return 1;
 }

@@ -14,9 +14,15 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "checkpoint/dirty.h"
+#include "checkpoint/pagesums.h"
 #include "checkpoint/record.h"
 #include "checkpoint/replica.h"
 #include "replicator/apply/decoders.h"
+
+/* Of the newest epoch that came with PAGE_SUMS. */
+struct stage_compared {
+    uint64_t pages, differing, first_pfn; /* the first that differs, if any does */
+};
 
 struct stage {
     struct replica *replica;   /* not owned */
@@ -31,8 +37,13 @@ struct stage {
     bool is_sealed;            /* EPOCH_END came and everything agrees */
     struct decoders decoders;
     uint8_t *room;             /* for unpacking what is applied: reserved, because that can't fail */
+    struct pagesums sums;      /* what the primary says its pages are; open once it has said so */
+    bool has_sums;             /* of the staged epoch */
     /* the committed epoch while it is being applied */
     size_t apply_at, apply_bytes;
+    bool is_comparing;         /* it has sums, and the replica is not wholly compared */
+    uint64_t compare_at;
+    struct stage_compared compared;
 };
 
 /* limit: octets of page chunks that one epoch may have (virtual; touched only as needed). decoders:
@@ -44,7 +55,7 @@ void stage_close(struct stage *s); /* any state, twice */
 void stage_begin(struct stage *s, uint64_t epoch, uint32_t flags);
 void stage_void(struct stage *s); /* what is staged is gone; records are ignored until begin */
 
-/* Takes a PAGE_DATA, PAGE_DATA_ENCODED or state record. 0; -EILSEQ: a delta did not meet its base;
+/* Takes a PAGE_DATA, PAGE_SUMS, PAGE_DATA_ENCODED or state record. 0; -EILSEQ: a delta did not meet its base;
  * -EPROTO: a rule is broken; -ENOSPC: more than the limit; another -errno: the replica can't. */
 MUST_CHECK int stage_record(struct stage *s, const struct record *rec, struct err *e);
 
@@ -59,5 +70,9 @@ void stage_commit(struct stage *s);
 /* Applies one more chunk of the committed epoch: true while there is more. Plain copies into memory
  * that verification has populated: cannot fail, and doing it twice is the same as once. */
 bool stage_apply(struct stage *s);
+
+/* Once all is applied: compares some of the replica with what the primary said of its pages, if it did:
+ * 1 more is left, 0 s->compared is the result, -ENODATA nothing was said of this epoch. */
+MUST_CHECK int stage_compare(struct stage *s);
 
 #endif

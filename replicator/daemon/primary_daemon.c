@@ -223,7 +223,8 @@ static int open_engine(struct primary_daemon *d, struct primary_world *world, st
         .epoch = { .buffer_pages = o->buffer_pages,
                    .cache_bytes = o->cache_bytes,
                    .allowed = { .delta = o->delta }, .packing = o->packing,
-                   .encoders = o->encoders },
+                   .encoders = o->encoders,
+                   .verify_every = o->verify_every },
         .lineage = rng_system_seed() | 1, /* never 0 */
         .past = &d->past,
         .wire_bytes = WIRE_BYTES,

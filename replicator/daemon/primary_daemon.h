@@ -26,6 +26,7 @@ struct primary_options {
     enum codec_changes delta; /* which compression may be used */
     enum pages_packing packing;
     unsigned encoders;    /* threads */
+    uint64_t verify_every; /* epochs; 0: never */
     bool unsafe_netbuf;   /* output is not held */
     bool json;
 };

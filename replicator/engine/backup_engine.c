@@ -197,7 +197,7 @@ static int take_libxc(struct backup_engine *b, const struct record *rec, struct 
     case RECORD_CHECKPOINT:
         return take_checkpoint(b, e);
     case RECORD_END:
-    case RECORD_VERIFY:
+    case RECORD_VERIFY: /* of libxc: the pages themselves once more; a session has PAGE_SUMS */
     case RECORD_CHECKPOINT_DIRTY_PFN_LIST:
         return err_set(e, EPROTO, "%s has no place in a session", record_name(rec->type));
     default:
@@ -235,6 +235,7 @@ static int take_message(struct backup_engine *b, const struct record *rec, struc
         rc = epoch_end_get(rec, &m.end, e);
         return rc < 0 ? rc : after_staging(b, stage_seal(&b->stage, &m.end, e), e);
     case (uint32_t)RECORD_PAGE_DATA_ENCODED:
+    case (uint32_t)RECORD_PAGE_SUMS:
     case (uint32_t)RECORD_FOREIGN_STATE: /* of the guest's emulator */
         return after_staging(b, stage_record(&b->stage, rec, e), e);
     case (uint32_t)RECORD_HEARTBEAT:
@@ -304,10 +305,12 @@ static bool apply_some(struct backup_engine *b)
 
     if (!b->is_applying)
         return false;
-    if (!stage_apply(&b->stage)) {
-        b->is_applying = false;
-        backup_feed(b, &ev);
-    }
+    if (stage_apply(&b->stage))
+        return true;
+    if (backup_compare(b, &ev.differs))
+        return true;
+    b->is_applying = false;
+    backup_feed(b, &ev);
     return true;
 }
 
@@ -484,6 +487,7 @@ void backup_engine_status(const struct backup_engine *b, struct backup_status *r
         .timing = b->proto.timing,
         .guest_pages = b->shape.pages,
         .epochs_committed = b->epochs_committed,
+        .verified = b->verified,
         .received_bytes = b->wire.received_bytes,
         .stage_high_water = b->stage.high_water,
         .since_heard_ns = backup_now(b) - b->proto.last_rx_ns,

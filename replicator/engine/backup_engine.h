@@ -30,6 +30,13 @@ struct backup_parts {
     unsigned decoders;   /* threads; 0: the caller's own */
 };
 
+/* What came of comparing the replica with what the primary said of its pages. */
+struct backup_verified {
+    uint64_t epochs;   /* found equal */
+    uint64_t epoch;    /* newest that was compared, 0: none */
+    uint64_t pages, differing, first_pfn; /* of it */
+};
+
 struct backup_status {
     enum backup_state state;
     bool is_ready;              /* holds a commit that may yet be activated in this term */
@@ -38,6 +45,7 @@ struct backup_status {
     uint32_t term;
     struct timing timing;       /* of the session; of the last one when there is none */
     uint64_t guest_pages, epochs_committed;
+    struct backup_verified verified;
     uint64_t received_bytes;
     uint64_t stage_high_water;  /* octets */
     uint64_t since_heard_ns;

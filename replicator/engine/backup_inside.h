@@ -44,6 +44,7 @@ struct backup_engine {
     enum backup_state said_state;
     struct err why;
     uint64_t epochs_committed;
+    struct backup_verified verified;
     uint32_t end_reason;
     uint64_t linger_until_ns;     /* after the end: until the peer has read our last words */
     int refusal;
@@ -65,6 +66,9 @@ MUST_CHECK int backup_make_replica(struct backup_engine *b, const struct hello *
 MUST_CHECK int backup_begin_replica(struct backup_engine *b, struct err *e);
 /* Whether there was something to do for it. */
 bool backup_look_at_replica(struct backup_engine *b);
+/* Compares some of it with what the primary said of the guest's pages, once the epoch is applied: true
+ * while there is more. Tells the primary, and whoever listens, what came of it. */
+bool backup_compare(struct backup_engine *b, bool *ret_differs);
 /* What it holds must never be activated: the replica is given up, and the primary hears of it. */
 void backup_give_up(struct backup_engine *b, const struct err *e);
 void backup_drop_replica(struct backup_engine *b);

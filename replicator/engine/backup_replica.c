@@ -1,4 +1,5 @@
-/* backup_replica — the replica's life within the engine: made, begun, watched, given up, dropped. One
+/* backup_replica — the replica's life within the engine: made, begun, watched, compared, given up,
+ * dropped. One
  * that takes its time (see replica.h) is gone on with whenever its descriptor says so. */
 #include "replicator/engine/backup_inside.h"
 
@@ -83,4 +84,41 @@ bool backup_look_at_replica(struct backup_engine *b)
         return false;
     backup_give_up(b, &e);
     return true;
+}
+
+/* ---- compared with the guest --------------------------------------------------------------------- */
+
+/* A primary that can't be told is lost: the next thing that is sent to it will find that. */
+static void tell_compared(struct backup_engine *b)
+{
+    const struct backup_verified *v = &b->verified;
+    struct verified m = { b->proto.session, v->epoch, v->pages, v->differing, v->first_pfn };
+    struct sink out = wire_sink(&b->wire);
+
+    if (b->wire.link && verified_put(&out, &m) == 0)
+        wire_put(&b->wire, &out);
+    if (v->differing == 0)
+        backup_say(b, LOG_LEVEL_INFO, "event=verified domain=%s role=backup epoch=%" PRIu64 " pages=%" PRIu64,
+                   b->shape.name, v->epoch, v->pages);
+    else
+        backup_say(b, LOG_LEVEL_ERR, "event=differs domain=%s role=backup epoch=%" PRIu64 " reason=\"%" PRIu64
+                   " of %" PRIu64 " pages of the replica differ from the guest's, from pfn %#" PRIx64
+                   " on: it is given up\"", b->shape.name, v->epoch, v->differing, v->pages, v->first_pfn);
+}
+
+bool backup_compare(struct backup_engine *b, bool *ret_differs)
+{
+    const struct stage_compared *c = &b->stage.compared;
+    int rc = stage_compare(&b->stage);
+
+    *ret_differs = rc == 0 && c->differing > 0;
+    if (rc != 0)
+        return rc > 0;
+    b->verified.epochs += c->differing == 0;
+    b->verified.epoch = b->proto.committed;
+    b->verified.pages = c->pages;
+    b->verified.differing = c->differing;
+    b->verified.first_pfn = c->first_pfn;
+    tell_compared(b);
+    return false;
 }

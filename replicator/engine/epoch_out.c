@@ -36,6 +36,7 @@ int epoch_out_open(struct epoch_out *o, struct guest *g, const struct epoch_out_
         (rc = dirty_open(&o->carry, about.pages, e)) < 0 ||
         (rc = dirty_open(&o->todo, about.pages, e)) < 0 ||
         (rc = dirty_open(&o->set, about.pages, e)) < 0 ||
+        (rc = epoch_sums_open(&o->sums, g, config->verify_every, about.pages, config->buffer_pages, e)) < 0 ||
         (rc = encoders_open(&o->encoders, config->encoders, chunk_pages(o), config->packing, e)) < 0)
         goto undo;
     o->state = malloc(GUEST_STATE_MAX);
@@ -58,6 +59,7 @@ void epoch_out_close(struct epoch_out *o)
     dirty_close(&o->carry);
     dirty_close(&o->todo);
     dirty_close(&o->set);
+    epoch_sums_close(&o->sums);
     free(o->state);
     o->cache = NULL;
     o->state = NULL;
@@ -87,7 +89,29 @@ void epoch_out_begin(struct epoch_out *o, uint64_t epoch, uint32_t flags)
     o->pages_sent = 0;
     o->passes = 0;
     o->state_bytes = 0;
+    epoch_sums_drop(&o->sums);
     digest_begin(&o->digest);
+}
+
+void epoch_out_verify(struct epoch_out *o)
+{
+    (void)epoch_sums_begin(&o->sums, o->epoch, o->flags);
+}
+
+int epoch_out_verify_rest(struct epoch_out *o, struct err *e)
+{
+    return o->sums.is_on ? epoch_sums_read(&o->sums, &o->carry, e) : 0;
+}
+
+int epoch_out_sums(struct epoch_out *o, struct sink *out)
+{
+    const uint8_t *from = out->at;
+    int rc;
+
+    must(epoch_out_is_drained(o));
+    rc = epoch_sums_put(&o->sums, out);
+    digest_add(&o->digest, from, (size_t)(out->at - from));
+    return rc;
 }
 
 int64_t epoch_out_pass(struct epoch_out *o, struct err *e)
@@ -159,6 +183,7 @@ int epoch_out_copy(struct epoch_out *o, struct err *e)
         return rc; /* still in todo: abandon puts them into the carry */
     for (size_t i = from; i < from + n; i++)
         dirty_unset(&o->todo, b->pfns[i]);
+    epoch_sums_note(&o->sums, b->pfns + from, b->types + from, b->slots + from, n);
     drop_deferred(o, from, from + n);
     return dirty_next(&o->todo, o->cursor) < o->todo.pages;
 }
@@ -264,6 +289,7 @@ void epoch_out_abandon(struct epoch_out *o)
     dirty_or(&o->carry, &o->todo);
     dirty_clear(&o->set);
     dirty_clear(&o->todo);
+    epoch_sums_drop(&o->sums);
     encoders_abandon(&o->encoders);
     pagebuf_reset(&o->buffer);
     pagecache_drop_after(o->cache, o->committed);

@@ -3,7 +3,7 @@
  *
  *   begin → [pass → (copy → encode*)* ]* while the guest runs (live copy)
  *         → pass → (copy → encode*)* → state        while it is paused
- *         → encode* → finish                        after it was resumed
+ *         → encode* → sums* → finish                after it was resumed
  *   encode: whenever a chunk is ready it is given away; else the next one is begun.
  *   then acked, or abandon: its pages return to the carry. */
 #ifndef REPLICATOR_ENGINE_EPOCH_OUT_H
@@ -19,6 +19,7 @@
 #include "checkpoint/pages_pack.h"
 #include "compress/pagecache.h"
 #include "replicator/engine/encoders.h"
+#include "replicator/engine/epoch_sums.h"
 
 struct epoch_out_config {
     size_t buffer_pages;         /* the bound of the copy made while the guest is paused */
@@ -27,6 +28,7 @@ struct epoch_out_config {
     bool plain;                  /* standard PAGE_DATA only */
     enum pages_packing packing;  /* LZ4 over whole chunks */
     unsigned encoders;           /* threads; 0: the caller's own */
+    uint64_t verify_every;       /* epochs; 0: never */
 };
 
 struct epoch_out {
@@ -46,6 +48,7 @@ struct epoch_out {
     unsigned passes;
     struct digest digest;
     struct encoders encoders;
+    struct epoch_sums sums;
     bool is_link_behind;         /* set by the caller: octets of earlier chunks still wait */
     struct pages_tally tally;    /* ever */
 };
@@ -73,6 +76,13 @@ MUST_CHECK int epoch_out_copy(struct epoch_out *o, struct err *e);
 /* Takes the state of vCPUs and devices. Only while paused. */
 MUST_CHECK int epoch_out_state(struct epoch_out *o, struct err *e);
 
+/* The pause begins: what it copies, and then the rest of memory, is noted for the backup to compare with,
+ * if this epoch's turn it is. */
+void epoch_out_verify(struct epoch_out *o);
+
+/* Notes some of the rest, while paused: 1 more is left, 0 all is noted, or need not be. */
+MUST_CHECK int epoch_out_verify_rest(struct epoch_out *o, struct err *e);
+
 /* Hands a chunk of what is copied to the encoders; false: nothing waits, or they are full. */
 bool epoch_out_encode(struct epoch_out *o);
 
@@ -87,6 +97,9 @@ static inline bool epoch_out_is_drained(const struct epoch_out *o)
 {
     return pagebuf_waiting(&o->buffer) == 0 && !encoders_are_busy(&o->encoders);
 }
+
+/* Appends the next record of what was noted, when drained: 1, 0 none is left, -ENOBUFS. */
+MUST_CHECK int epoch_out_sums(struct epoch_out *o, struct sink *out);
 
 /* Appends state records, EPOCH_END and CHECKPOINT; -ENOBUFS when short (nothing appended). Only when
  * drained. */

@@ -23,6 +23,7 @@ int primary_engine_open(struct primary_engine **ret, const struct primary_parts 
     if (!p)
         return err_set(e, ENOMEM, "no memory for an engine");
     p->parts = *parts;
+    p->verified.every = parts->epoch.verify_every;
     parts->guest->ops->info(parts->guest, &p->about);
     must(parts->wire_bytes >= record_wire_bytes(PAGES_BODY_MAX) + WIRE_RESERVE);
     if ((rc = wire_open(&p->wire, parts->wire_bytes, WIRE_IN_BYTES, e)) < 0 ||
@@ -125,6 +126,29 @@ static void link_down(struct primary_engine *p, const struct err *e)
 
 /* ---- what comes in -------------------------------------------------------------------------------------------- */
 
+/* Of what the backup compared: it gives the replica up by itself where pages differ. */
+static int take_verified(struct primary_engine *p, const struct record *rec, struct err *e)
+{
+    struct verified m;
+    int rc = verified_get(rec, &m, e);
+
+    if (rc < 0 || m.session != p->proto.session)
+        return rc;
+    p->verified.epochs += m.differing == 0;
+    p->verified.epoch = m.epoch;
+    p->verified.pages = m.pages;
+    p->verified.differing = m.differing;
+    p->verified.first_pfn = m.first_pfn;
+    if (m.differing == 0)
+        primary_say(p, LOG_LEVEL_INFO, "event=verified domain=%s role=primary epoch=%" PRIu64 " pages=%" PRIu64,
+                    p->about.name, m.epoch, m.pages);
+    else
+        primary_say(p, LOG_LEVEL_ERR, "event=differs domain=%s role=primary epoch=%" PRIu64 " reason=\"%" PRIu64
+                    " of %" PRIu64 " pages of the replica differ from the guest's, from pfn %#" PRIx64 " on\"",
+                    p->about.name, m.epoch, m.differing, m.pages, m.first_pfn);
+    return 0;
+}
+
 static int take_record(struct primary_engine *p, const struct record *rec, struct err *e)
 {
     union {
@@ -162,6 +186,8 @@ static int take_record(struct primary_engine *p, const struct record *rec, struc
         ev.type = PE_NEED_PAGES;
         ev.need_pages = &m.need_pages;
         break;
+    case (uint32_t)RECORD_VERIFIED:
+        return take_verified(p, rec, e);
     case (uint32_t)RECORD_DETACH:
         rc = detach_get(rec, &m.detach, e);
         ev.type = PE_DETACH;
@@ -399,6 +425,7 @@ void primary_engine_status(const struct primary_engine *p, struct primary_status
         .commit_ns = &p->commit_ns,
         .gap_ns = &p->gap_ns,
         .pause_parts = &p->pause_parts,
+        .verified = p->verified,
         .end_reason = p->end_reason,
     };
     p->parts.netbuf->ops->health(p->parts.netbuf, &ret->output);

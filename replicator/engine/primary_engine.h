@@ -41,6 +41,13 @@ struct primary_parts {
     size_t wire_bytes;       /* of the out buffer; at least a chunk and its reserve */
 };
 
+/* What the backup found when it compared (epoch_out_config.verify_every). */
+struct primary_verified {
+    uint64_t every, epochs; /* 0: never; how many were found equal */
+    uint64_t epoch;         /* newest that was compared */
+    uint64_t pages, differing, first_pfn; /* of it */
+};
+
 struct primary_status {
     enum primary_state state;
     bool is_protected, is_held, is_armed;
@@ -59,6 +66,7 @@ struct primary_status {
     uint64_t since_ack_ns;       /* age of the newest ack */
     const struct histogram *pause_ns, *commit_ns, *gap_ns; /* pause; pause→release; ack→ack */
     const struct pause_parts *pause_parts;
+    struct primary_verified verified;
     uint32_t end_reason;         /* detach reason when state is ENDED */
 };
 

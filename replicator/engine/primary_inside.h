@@ -11,7 +11,7 @@
 #include "replicator/engine/primary_engine.h"
 #include "replicator/engine/wire.h"
 
-enum activity { ACTIVITY_NONE, ACTIVITY_PRECOPY, ACTIVITY_CAPTURE, ACTIVITY_FLUSH };
+enum activity { ACTIVITY_NONE, ACTIVITY_PRECOPY, ACTIVITY_CAPTURE, ACTIVITY_VERIFY, ACTIVITY_FLUSH };
 
 struct primary_engine {
     struct primary_parts parts;
@@ -46,6 +46,7 @@ struct primary_engine {
     bool is_pausing;               /* the guest was asked to stop and runs on for now */
     uint64_t pause_beat_ns;        /* when the next sign of life is due meanwhile */
     uint32_t end_reason;
+    struct primary_verified verified;
     struct histogram pause_ns, commit_ns, gap_ns;
     struct pause_parts pause_parts;
 };

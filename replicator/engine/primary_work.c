@@ -123,6 +123,7 @@ static int capture_on(struct primary_engine *p, struct err *e)
     int rc;
 
     if (!p->is_pass_open) {
+        epoch_out_verify(&p->out);
         rc = open_pass(p, e);
         if (rc > 0)
             p->dirty_last = p->pass_pages;
@@ -134,11 +135,36 @@ static int capture_on(struct primary_engine *p, struct err *e)
     began_ns = now_of(p);
     rc = epoch_out_state(&p->out, e);
     primary_count_part(p, PAUSE_STATE, began_ns);
-    if (rc < 0)
+    if (rc == 0)
+        primary_set_activity(p, ACTIVITY_VERIFY);
+    return rc < 0 ? rc : 1;
+}
+
+/* The guest lies still for as long as that takes, and signs of life go on. */
+static int verify_on(struct primary_engine *p, struct err *e)
+{
+    int rc = epoch_out_verify_rest(&p->out, e);
+
+    if (rc != 0)
         return rc;
     primary_set_activity(p, ACTIVITY_NONE);
     primary_feed_plain(p, PE_CAPTURED);
     return 1;
+}
+
+/* What was noted of every page, on its way: 1 some is, 0 all is, -EAGAIN the wire is waited for. */
+static int send_sums(struct primary_engine *p)
+{
+    struct sink out;
+    int rc;
+
+    if (!wire_has_room(&p->wire, PAGESUMS_RECORD_MAX))
+        return -EAGAIN;
+    out = wire_sink(&p->wire);
+    rc = epoch_out_sums(&p->out, &out);
+    if (rc > 0)
+        wire_put(&p->wire, &out);
+    return rc == -ENOBUFS ? -EAGAIN : rc;
 }
 
 static int flush_on(struct primary_engine *p)
@@ -146,6 +172,8 @@ static int flush_on(struct primary_engine *p)
     struct sink out;
     int rc = encode_chunk(p);
 
+    if (rc == 0)
+        rc = send_sums(p);
     if (rc != 0)
         return rc;
     if (!wire_has_room(&p->wire, epoch_out_finish_bytes(&p->out)))
@@ -162,7 +190,7 @@ static int flush_on(struct primary_engine *p)
 
 bool primary_work(struct primary_engine *p)
 {
-    static const enum primary_action_type fault_of[] = { PA_BEGIN, PA_PRECOPY, PA_CAPTURE, PA_FLUSH };
+    static const enum primary_action_type fault_of[] = { PA_BEGIN, PA_PRECOPY, PA_CAPTURE, PA_CAPTURE, PA_FLUSH };
     enum activity was = p->activity;
     struct err e = { 0 };
     int rc = 0;
@@ -175,6 +203,9 @@ bool primary_work(struct primary_engine *p)
         break;
     case ACTIVITY_CAPTURE:
         rc = capture_on(p, &e);
+        break;
+    case ACTIVITY_VERIFY:
+        rc = verify_on(p, &e);
         break;
     case ACTIVITY_FLUSH:
         rc = flush_on(p);

@@ -72,6 +72,12 @@ static void end(struct backup *b, enum backup_end reason, struct backup_actions 
     act(out, BA_END)->reason = reason;
 }
 
+/* Somebody wanted it, or what is held is of no use. */
+static void end_stopped(struct backup *b, struct backup_actions *out)
+{
+    end(b, b->is_wrong ? BACKUP_END_DIFFERS : BACKUP_END_STOPPED, out);
+}
+
 static void unstage(struct backup *b, struct backup_actions *out)
 {
     if (b->staging == 0)
@@ -90,7 +96,7 @@ static void alone(struct backup *b, struct backup_actions *out)
     if (b->committed == 0)
         end(b, BACKUP_END_NOTHING_HELD, out);
     else if (b->stop_wanted)
-        end(b, BACKUP_END_STOPPED, out);
+        end_stopped(b, out);
 }
 
 static void lost(struct backup *b, struct backup_actions *out)
@@ -99,7 +105,7 @@ static void lost(struct backup *b, struct backup_actions *out)
     if (b->state == B_APPLYING)
         b->link_lost = true; /* first make the replica whole */
     else if (b->state == B_LEAVING)
-        end(b, BACKUP_END_STOPPED, out);
+        end_stopped(b, out);
     else
         alone(b, out);
 }
@@ -286,7 +292,7 @@ static void leave(struct backup *b, uint64_t now_ns, struct backup_actions *out)
     act(out, BA_DISCARD); /* first let go, then say so */
     b->committed = 0;
     a = act(out, BA_DETACH);
-    a->reason = DETACH_RECEIVER_STOPPED;
+    a->reason = b->is_wrong ? DETACH_DIFFERS : DETACH_RECEIVER_STOPPED;
     go(b, B_LEAVING);
     b->leave_at_ns = now_ns + b->timing.timeout_ns;
 }
@@ -295,6 +301,8 @@ static void applied(struct backup *b, const struct backup_event *ev, struct back
 {
     if (b->state != B_APPLYING)
         return;
+    if (ev->differs)
+        b->is_wrong = b->stop_wanted = true;
     if (b->link_lost) {
         b->link_lost = false;
         alone(b, out);
@@ -342,7 +350,7 @@ static void detach_came(struct backup *b, const struct backup_event *ev, struct 
         return;
     if (b->state == B_LEAVING && d->is_answer) {
         act(out, BA_CLOSE_LINK);
-        end(b, BACKUP_END_STOPPED, out);
+        end_stopped(b, out);
         return;
     }
     if (d->is_answer || !(has_session(b) || b->state == B_LEAVING))
@@ -401,7 +409,7 @@ static void tick(struct backup *b, uint64_t now_ns, struct backup_actions *out)
         ask(b, now_ns, out);
     } else if (b->state == B_LEAVING && now_ns >= b->leave_at_ns) {
         act(out, BA_CLOSE_LINK);
-        end(b, BACKUP_END_STOPPED, out);
+        end_stopped(b, out);
     }
 }
 

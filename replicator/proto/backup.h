@@ -6,6 +6,7 @@
  *     primary's lease rests on that promise. The one exception is the primary's own word that its
  *     guest lies still (DETACH(SWITCHOVER) after an epoch of that kind);
  *   - only the newest commit of the current term may be activated without a person's word;
+ *   - a replica that was compared with the guest's memory and differs is never activated;
  *   - DETACH and a final epoch are clean ends: nothing is activated after them. */
 #ifndef REPLICATOR_PROTO_BACKUP_H
 #define REPLICATOR_PROTO_BACKUP_H
@@ -48,7 +49,8 @@ enum backup_event_type {
     BE_EPOCH_BEGIN,  /* .epoch_begin                                                              */
     BE_COMPLETE,     /* .epoch, .flags: every record is staged and verified, CHECKPOINT came      */
     BE_MISMATCH,     /* a delta did not meet its base: this epoch can't be had as sent            */
-    BE_APPLIED,      /* the replica's memory equals the committed epoch                           */
+    BE_APPLIED,      /* the replica's memory equals the committed epoch; .differs: it was compared
+                        with what the primary said of the guest's pages, and does not             */
     BE_HEARTBEAT,    /* .heartbeat                                                                */
     BE_DETACH,       /* .detach                                                                   */
     BE_TOKEN,        /* .answer, to the question of term .term                                    */
@@ -87,7 +89,8 @@ enum activate_refusal { REFUSED_NOTHING = 0, REFUSED_FENCING = 10, REFUSED_NO_CH
     X(GUEST_OVER, "the guest had ended by itself; its last commit stays asleep")   \
     X(NOTHING_HELD, "the primary was lost before the first commit")                \
     X(STOPPED, "the replica was stopped")                                          \
-    X(LOST, "the replica was lost with what held it, and can't be activated")
+    X(LOST, "the replica was lost with what held it, and can't be activated")      \
+    X(DIFFERS, "the replica differed from the guest and was given up")
 
 enum backup_end {
 #define X(name, words) BACKUP_END_##name,
@@ -129,6 +132,7 @@ struct backup_event {
             uint32_t term;
         };
         bool fenced;
+        bool differs;
     };
 };
 
@@ -152,6 +156,7 @@ struct backup {
     uint32_t staging_flags;
     bool link_lost;          /* while applying: go alone afterwards */
     bool asked, wanted, stop_wanted;
+    bool is_wrong;           /* the replica is not what the guest was: it ends, and never runs */
 };
 
 void backup_init(struct backup *b, bool primary_owns);

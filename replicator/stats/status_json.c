@@ -124,6 +124,23 @@ static json_t *netbuf_json(const struct primary_status *s, const struct primary_
                      s->output.newest, "interfaces", ports);
 }
 
+static json_t *verified_json(uint64_t epochs, uint64_t epoch, uint64_t pages, uint64_t differing)
+{
+    return json_pack("{s:o, s:o, s:o, s:o}", "epochs", number(epochs), "epoch", number(epoch), "pages",
+                     number(pages), "differing", number(differing));
+}
+
+static void add_primary_verified(json_t *o, const struct primary_verified *v)
+{
+    json_t *verified;
+
+    if (v->every == 0)
+        return;
+    verified = verified_json(v->epochs, v->epoch, v->pages, v->differing);
+    json_object_set_new(verified, "every", number(v->every));
+    json_object_set_new(o, "verified", verified);
+}
+
 static void add_primary_work(json_t *o, const struct primary_status *s, const struct primary_facts *f)
 {
     json_object_set_new(o, "dirty_pages", number(s->dirty_last));
@@ -140,6 +157,7 @@ static void add_primary_work(json_t *o, const struct primary_status *s, const st
     json_object_set_new(o, "commit_us", quantiles_us(s->commit_ns));
     json_object_set_new(o, "gap_us", quantiles_us(s->gap_ns));
     json_object_set_new(o, "netbuf", netbuf_json(s, f));
+    add_primary_verified(o, &s->verified);
 }
 
 json_t *status_json_primary(const struct primary_status *s, const struct primary_facts *f)
@@ -182,6 +200,9 @@ json_t *status_json_backup(const struct backup_status *s)
     json_object_set_new(o, "session", number(s->session));
     json_object_set_new(o, "guest_pages", number(s->guest_pages));
     json_object_set_new(o, "received_bytes", number(s->received_bytes));
+    if (s->verified.epoch > 0)
+        json_object_set_new(o, "verified", verified_json(s->verified.epochs, s->verified.epoch,
+                                                         s->verified.pages, s->verified.differing));
     json_object_set_new(o, "stage_high_water", number(s->stage_high_water));
     json_object_set_new(o, "last_heard_ms", json_real((double)s->since_heard_ns / 1e6));
     json_object_set_new(o, "ended", ended ? json_string(backup_end_words(s->end_reason)) : json_null());
@@ -227,7 +248,7 @@ const json_t *status_json_find(const json_t *at, const char *path)
 static bool is_counter(const char *key)
 {
     return strcmp(key, "epoch") == 0 || strcmp(key, "term") == 0 || strcmp(key, "session") == 0 ||
-           strcmp(key, "pid") == 0;
+           strcmp(key, "pid") == 0 || strcmp(key, "pages") == 0;
 }
 
 /* Error texts may be cut within a character, which JSON can't hold. */

@@ -19,7 +19,7 @@ static void same_octets(const struct record *from, const uint8_t *made, const st
 #define MESSAGES(X)                                                                    \
     X(hello, HELLO) X(hello_ack, HELLO_ACK) X(epoch_begin, EPOCH_BEGIN)                \
     X(epoch_end, EPOCH_END) X(ack, ACK) X(need_pages, NEED_PAGES) X(detach, DETACH)    \
-    X(heartbeat, HEARTBEAT)
+    X(heartbeat, HEARTBEAT) X(verified, VERIFIED)
 
 #define X(name, TYPE)                                                  \
     static void name##_twice(const struct record *from)                \

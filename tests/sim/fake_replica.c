@@ -69,6 +69,20 @@ static int fake_check_state(struct replica *r, const uint8_t *records, size_t by
     return read_state(records, bytes, &state) ? 0 : err_set(e, EPROTO, "odd state");
 }
 
+/* A bit of a page that this epoch may or may not have: it is found or overwritten before it could run. */
+static void flip(struct world *w, uint32_t serial)
+{
+    struct machine *m = &w->machines[BACKUP];
+    uint64_t p = rng_below(&w->rng, m->pages);
+
+    if (!(m->populated >> p & 1) || w->machines[PRIMARY].types[p] >= PAGE_TYPE_BROKEN ||
+        (w->snapshots[serial].unmappable >> p & 1))
+        return; /* nothing is said of it */
+    trace(w, "fault   page %u of the replica flips", (unsigned)p);
+    m->memory[p][rng_below(&w->rng, PAGE_BYTES)] ^= 1;
+    w->observer->backup_died_too = true; /* no takeover is owed any more */
+}
+
 static void fake_commit_state(struct replica *r, const uint8_t *records, size_t bytes)
 {
     struct world *w = the_world;
@@ -84,6 +98,8 @@ static void fake_commit_state(struct replica *r, const uint8_t *records, size_t 
     if (world_fails(w, CALL_replica_lost)) /* then no takeover is owed any more */
         w->replica_is_lost = w->observer->backup_died_too = true;
     w->replica_serial = (uint32_t)load_u64(state.body);
+    if (w->config.epoch.verify_every == 1 && world_fails(w, CALL_replica_flip))
+        flip(w, w->replica_serial);
     w->machines[BACKUP].counter = load_u64(state.body + 8);
     observe_commit(w, w->replica_serial);
 }

@@ -56,6 +56,7 @@ void faults_configure(struct world *w)
     c->is_manual = coin(w, 350000);
     c->arbiter_ns = coin(w, 850000) ? c->timing.timeout_ns / pick(w, 8, 100) : 2 * c->timing.timeout_ns;
     c->arbiter_silence = coin(w, 200000) ? 300000 : 0;
+    c->epoch.verify_every = coin(w, 300000) ? pick(w, 1, 2) : 0;
     configure_clocks(w);
 }
 
@@ -81,6 +82,8 @@ void faults_plan(struct world *w)
     w->fault_at = w->after_epochs ? 10 * w->config.timing.timeout_ns + NS_PER_S
                                   : rng_below(&w->rng, 3 * NS_PER_MS);
     w->heal_calls_at = w->operator_at = w->survivor_dies_at = TIME_NEVER;
+    if (w->config.epoch.verify_every == 1 && coin(w, 300000))
+        w->fail_in[CALL_replica_flip] = (unsigned)pick(w, 1, 10);
     w->survivor_dies = coin(w, 150000);
 }
 

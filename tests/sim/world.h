@@ -145,7 +145,7 @@ struct config {
 #define FAKE_CALLS(X)                                                                            \
     X(guest_pause) X(guest_dirty) X(guest_copy) X(guest_state) X(guest_resume) X(netbuf_mark)    \
     X(netbuf_release) X(netbuf_open) X(remember) X(connect) X(replica_page) X(check_state)       \
-    X(make_replica) X(replica_lost) X(fence_ask)
+    X(make_replica) X(replica_lost) X(replica_flip) X(fence_ask)
 enum fake_call {
 #define X(name) CALL_##name,
     FAKE_CALLS(X)

@@ -11,6 +11,7 @@ struct walk {
     struct rng r;
     uint64_t heard_ns;    /* the newest sign of life of the primary, as this test saw it */
     bool is_discarded;
+    bool is_wrong;        /* the replica differed from the guest */
 };
 
 static uint64_t near(struct rng *r, uint64_t right)
@@ -48,7 +49,7 @@ static void check_action(struct walk *w, const struct backup *before, const stru
                     !before->is_final);
         break;
     case BA_ACTIVATE:
-        assert_false(w->is_discarded);
+        assert_false(w->is_discarded || w->is_wrong);
         assert_true(a->epoch == before->committed && a->epoch > 0 && !before->is_final);
         assert_true(before->primary_owns ? ev->type == BE_ACTIVATE && ev->fenced
                                          : ev->type == BE_TOKEN && ev->answer == FENCE_GRANTED &&
@@ -78,6 +79,7 @@ static void walk_step(struct walk *w, struct backup_event ev)
     const struct backup *b = &w->b.b;
 
     feed(&w->b, ev);
+    w->is_wrong = w->is_wrong || (ev.type == BE_APPLIED && before.state == B_APPLYING && ev.differs);
     for (unsigned i = 0; i < w->b.out.n; i++)
         check_action(w, &before, &ev, &w->b.out.list[i]);
     if (b->last_rx_ns != before.last_rx_ns)
@@ -90,7 +92,7 @@ static void walk_step(struct walk *w, struct backup_event ev)
                 w->is_discarded);
     assert_true(b->lineage != before.lineage ||
                 (b->term >= before.term && b->session >= before.session));
-    assert_true(!backup_is_ready(b) || (b->committed > 0 && !w->is_discarded));
+    assert_true(!backup_is_ready(b) || (b->committed > 0 && !w->is_discarded && !w->is_wrong));
 }
 
 static void walk_tick(struct walk *w)
@@ -189,6 +191,9 @@ static void walk_event(struct walk *w, enum backup_event_type type)
     case BE_ACTIVATE:
         ev.fenced = rng_chance(&w->r, 500000);
         break;
+    case BE_APPLIED:
+        ev.differs = rng_chance(&w->r, 10000);
+        break;
     case BE_STOP:
         if (!rng_chance(&w->r, 30000))
             return;
@@ -207,7 +212,7 @@ static void walk_many(uint64_t seed, unsigned walks, uint32_t sense, unsigned *v
     for (unsigned i = 0; i < walks; i++) {
         start(&w.b, rng_chance(&w.r, 300000));
         w.heard_ns = 0;
-        w.is_discarded = false;
+        w.is_discarded = w.is_wrong = false;
         for (unsigned n = 0; n < 400 && w.b.b.state != B_ENDED; n++) {
             w.b.now += rng_chance(&w.r, 300000) ? rng_below(&w.r, 40 * NS_PER_MS) : 0;
             visits[w.b.b.state]++;

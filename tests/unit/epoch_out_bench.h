@@ -108,6 +108,7 @@ struct bench {
 
 static struct bench *b;
 static unsigned encoder_threads;
+static uint64_t verify_every;
 
 static inline int set_up(void **state UNUSED)
 {
@@ -116,6 +117,7 @@ static inline int set_up(void **state UNUSED)
         .cache_bytes = 128 * (PAGE_BYTES + 64),
         .allowed = { .delta = CODEC_BY_DELTA, .lz4 = true },
         .encoders = encoder_threads,
+        .verify_every = verify_every,
     };
     struct err e;
 

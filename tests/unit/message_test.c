@@ -22,6 +22,7 @@ union any {
     struct epoch_end epoch_end;
     struct ack ack;
     struct need_pages need_pages;
+    struct verified verified;
     struct detach detach;
     struct heartbeat heartbeat;
 };
@@ -113,9 +114,16 @@ static void need_pages_any(struct rng *r, union any *m)
     m->need_pages = (struct need_pages){ any_u64(r), any_u64(r) };
 }
 
+static void verified_any(struct rng *r, union any *m)
+{
+    uint64_t pages = any_u64(r) >> 1, differing = rng_below(r, 2) && pages > 0 ? 1 + rng_below(r, pages) : 0;
+
+    m->verified = (struct verified){ any_u64(r), any_u64(r), pages, differing, differing ? any_u64(r) : 0 };
+}
+
 static void detach_any(struct rng *r, union any *m)
 {
-    m->detach = (struct detach){ any_u64(r), 1 + (uint32_t)rng_below(r, DETACH_SWITCHOVER),
+    m->detach = (struct detach){ any_u64(r), 1 + (uint32_t)rng_below(r, DETACH_DIFFERS),
                                  (uint32_t)rng_below(r, 2) };
 }
 
@@ -143,6 +151,7 @@ struct kind {
     X(epoch_end, EPOCH_END, flags, 0, 0)             \
     X(ack, ACK, echo_ns, 0, 0)                       \
     X(need_pages, NEED_PAGES, epoch, 0, 0)           \
+    X(verified, VERIFIED, first_pfn, 0, 0)           \
     X(detach, DETACH, is_answer, 0, 0)               \
     X(heartbeat, HEARTBEAT, echo_ns, 0, 0)
 
@@ -206,14 +215,13 @@ static bool decodes_and_encodes_back(const struct kind *k, const struct record *
 
 /* ---- tests --------------------------------------------------------------------------------------- */
 
-static void every_message_comes_back_as_it_was_put(void **state)
+static void every_message_comes_back_as_it_was_put(void **state UNUSED)
 {
     uint8_t octets[WIRE_MAX];
     union any sent, got;
     struct rng r;
     struct err e;
 
-    (void)state;
     rng_seed(&r, 1);
     for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
         for (unsigned round = 0; round < ROUNDS; round++) {
@@ -227,13 +235,12 @@ static void every_message_comes_back_as_it_was_put(void **state)
     }
 }
 
-static void what_decodes_has_no_second_form(void **state)
+static void what_decodes_has_no_second_form(void **state UNUSED)
 {
     uint8_t octets[WIRE_MAX], body[BODY_MAX];
     union any m;
     struct rng r;
 
-    (void)state;
     rng_seed(&r, 2);
     for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
         for (unsigned round = 0; round < ROUNDS; round++) {
@@ -248,14 +255,13 @@ static void what_decodes_has_no_second_form(void **state)
     }
 }
 
-static void truncation_by_any_number_of_octets_is_refused(void **state)
+static void truncation_by_any_number_of_octets_is_refused(void **state UNUSED)
 {
     uint8_t octets[WIRE_MAX];
     union any m, got;
     struct rng r;
     struct err e;
 
-    (void)state;
     rng_seed(&r, 3);
     for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
         for (unsigned round = 0; round < 50; round++) {
@@ -269,14 +275,13 @@ static void truncation_by_any_number_of_octets_is_refused(void **state)
     }
 }
 
-static void an_octet_too_many_is_refused(void **state)
+static void an_octet_too_many_is_refused(void **state UNUSED)
 {
     uint8_t octets[WIRE_MAX + 8];
     union any m, got;
     struct rng r;
     struct err e;
 
-    (void)state;
     rng_seed(&r, 4);
     for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
         for (unsigned round = 0; round < 50; round++) {
@@ -288,14 +293,13 @@ static void an_octet_too_many_is_refused(void **state)
     }
 }
 
-static void reserved_bits_that_are_set_are_refused(void **state)
+static void reserved_bits_that_are_set_are_refused(void **state UNUSED)
 {
     uint8_t octets[WIRE_MAX];
     union any m, got;
     struct rng r;
     struct err e;
 
-    (void)state;
     rng_seed(&r, 5);
     for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
         struct record record = any_record(k, &r, &m, octets);
@@ -310,13 +314,12 @@ static void reserved_bits_that_are_set_are_refused(void **state)
     }
 }
 
-static void short_sink_gets_nothing(void **state)
+static void short_sink_gets_nothing(void **state UNUSED)
 {
     uint8_t octets[WIRE_MAX], short_octets[WIRE_MAX], untouched[WIRE_MAX];
     union any m;
     struct rng r;
 
-    (void)state;
     rng_seed(&r, 6);
     memset(untouched, 0x5a, sizeof(untouched));
     for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
@@ -350,9 +353,8 @@ static void short_sink_gets_nothing(void **state)
         assert_int_equal(out_.left, sizeof(octets_));              \
     } while (0)
 
-static void what_get_would_refuse_is_not_put(void **state)
+static void what_get_would_refuse_is_not_put(void **state UNUSED)
 {
-    (void)state;
     REFUSED_BY_PUT(hello, m->name[0] = '\0');
     REFUSED_BY_PUT(hello, m->name[0] = '/');
     REFUSED_BY_PUT(hello, m->name[0] = ' ');
@@ -373,7 +375,9 @@ static void what_get_would_refuse_is_not_put(void **state)
     REFUSED_BY_PUT(epoch_begin, m->flags = 8);
     REFUSED_BY_PUT(epoch_end, m->flags = 0x80000000);
     REFUSED_BY_PUT(detach, m->reason = 0);
-    REFUSED_BY_PUT(detach, m->reason = DETACH_SWITCHOVER + 1);
+    REFUSED_BY_PUT(detach, m->reason = DETACH_DIFFERS + 1);
+    REFUSED_BY_PUT(verified, m->differing = m->pages + 1);
+    REFUSED_BY_PUT(verified, (m->differing = 0, m->first_pfn = 1));
     REFUSED_BY_PUT(detach, m->is_answer = 2);
 }
 
@@ -398,19 +402,18 @@ static const struct field {
     { "hello_ack", 40, 4, UINT32_MAX, false }, { "hello_ack", 48, 2, 0xffff, false },
     { "epoch_begin", 20, 4, 7, true }, { "epoch_begin", 20, 4, 8, false },
     { "epoch_end", 36, 4, 7, true }, { "epoch_end", 36, 4, 0x80000001, false },
-    { "detach", 8, 4, 0, false }, { "detach", 8, 4, 7, true }, { "detach", 8, 4, 8, false },
+    { "detach", 8, 4, 0, false }, { "detach", 8, 4, 8, true }, { "detach", 8, 4, 9, false },
     { "detach", 12, 4, 1, true }, { "detach", 12, 4, 2, false },
     { "detach", 12, 4, 0x100, false },
 };
 
-static void fields_out_of_range_are_refused(void **state)
+static void fields_out_of_range_are_refused(void **state UNUSED)
 {
     uint8_t octets[WIRE_MAX];
     union any m, got;
     struct rng r;
     struct err e;
 
-    (void)state;
     rng_seed(&r, 8);
     for (const struct field *f = fields; f < fields + ARRAY_LEN(fields); f++) {
         const struct kind *k = kinds;
@@ -425,14 +428,13 @@ static void fields_out_of_range_are_refused(void **state)
     }
 }
 
-static void name_and_spec_may_not_borrow_from_each_other(void **state)
+static void name_and_spec_may_not_borrow_from_each_other(void **state UNUSED)
 {
     uint8_t octets[WIRE_MAX];
     union any m, got;
     struct rng r;
     struct err e;
 
-    (void)state;
     rng_seed(&r, 9);
     for (unsigned round = 0; round < 200; round++) {
         struct record record = any_record(&kinds[0], &r, &m, octets);
@@ -447,14 +449,13 @@ static void name_and_spec_may_not_borrow_from_each_other(void **state)
     }
 }
 
-static void failed_get_leaves_the_answer_alone(void **state)
+static void failed_get_leaves_the_answer_alone(void **state UNUSED)
 {
     uint8_t octets[WIRE_MAX];
     union any m, got, before;
     struct rng r;
     struct err e;
 
-    (void)state;
     rng_seed(&r, 10);
     memset(&before, 0xa5, sizeof(before));
     for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
@@ -467,14 +468,13 @@ static void failed_get_leaves_the_answer_alone(void **state)
     }
 }
 
-static void verdicts_and_reasons_have_words(void **state)
+static void verdicts_and_reasons_have_words(void **state UNUSED)
 {
-    (void)state;
     assert_string_equal(hello_verdict_words(HELLO_OK), "accepted");
     assert_string_equal(detach_reason_words(DETACH_SHUT_DOWN), "the guest shut down");
     assert_null(hello_verdict_words(HELLO_DECIDING + 1));
     assert_null(detach_reason_words(0));
-    assert_null(detach_reason_words(8));
+    assert_null(detach_reason_words(9));
 }
 
 int main(void)

@@ -201,6 +201,22 @@ static inline void make_begin(uint32_t flags)
     b->end = (struct epoch_end){ .epoch = b->epoch, .flags = flags, .batches = 1 };
 }
 
+/* What the primary says that its pages are, of those from `first` on. */
+static inline void make_sums(uint64_t first)
+{
+    struct sink out = { b->octets + b->bytes, EPOCH_ROOM - b->bytes };
+    struct pagesums sums;
+    uint64_t cursor = 0;
+    struct err e;
+
+    assert_int_equal(pagesums_open(&sums, PAGES, &e), 0);
+    for (uint64_t pfn = first; pfn < PAGES; pfn++)
+        sums.sums[pfn] = pagesums_of(b->guest[pfn]);
+    assert_int_equal(pagesums_put(&sums, b->epoch, &cursor, &out), 1);
+    pagesums_close(&sums);
+    b->bytes = EPOCH_ROOM - out.left;
+}
+
 static inline void make_end(void)
 {
     b->end.digest = digest_of(b->octets, b->bytes);
@@ -221,6 +237,13 @@ static inline void make_epoch(uint32_t flags, size_t n, size_t most)
     for (size_t i = 0; i < n; i += most)
         make_chunk(pfns + i, n - i < most ? n - i : most, false);
     make_state();
+    make_end();
+}
+
+/* The epoch that was made comes with sums of all pages. */
+static inline void make_truth(void)
+{
+    make_sums(0);
     make_end();
 }
 

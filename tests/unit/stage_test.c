@@ -96,6 +96,78 @@ static void a_page_sent_twice_ends_as_its_second_version(void **state UNUSED)
     commit();
 }
 
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+static int compare(void)
+{
+    int rc;
+
+    while ((rc = stage_compare(&b->stage)) == 1)
+        ;
+    return rc;
+}
+
+static void commit_as_it_is(void)
+{
+    stage_commit(&b->stage);
+    while (stage_apply(&b->stage))
+        ;
+}
+
+static void a_replica_that_is_right_compares_equal(void **state UNUSED)
+{
+    seed();
+    assert_int_equal(compare(), -ENODATA); /* nothing was said of it */
+    for (unsigned i = 0; i < 20; i++) {
+        make_epoch(0, 10, 7);
+        make_truth();
+        assert_int_equal(stage_made(), 0);
+        commit_as_it_is();
+        assert_int_equal(compare(), 0);
+        assert_true(b->stage.compared.pages == PAGES && b->stage.compared.differing == 0);
+        assert_int_equal(compare(), -ENODATA); /* once an epoch */
+        b->committed = b->epoch;
+    }
+}
+
+static void every_page_of_the_replica_that_differs_is_found(void **state UNUSED)
+{
+    for (uint64_t pfn = 0; pfn < PAGES; pfn++) {
+        uint64_t other = rng_below(&b->r, PAGES);
+
+        if (pfn == 0)
+            seed();
+        make_epoch(0, 0, 7);
+        make_truth();
+        assert_int_equal(stage_made(), 0);
+        b->model.memory[pfn][rng_below(&b->r, PAGE_BYTES)] ^= (uint8_t)(1u << rng_below(&b->r, 8));
+        if (other != pfn)
+            b->model.memory[other][0] ^= 1;
+        commit_as_it_is();
+        assert_int_equal(compare(), 0);
+        assert_true(b->stage.compared.differing == 1 + (other != pfn));
+        assert_true(b->stage.compared.first_pfn == (other < pfn ? other : pfn));
+        memcpy(b->model.memory, b->guest, PAGES * PAGE_BYTES);
+        b->committed = b->epoch;
+    }
+}
+
+static void what_was_said_of_a_void_epoch_is_forgotten(void **state UNUSED)
+{
+    seed();
+    make_epoch(0, 5, 7);
+    make_truth();
+    assert_int_equal(stage_made(), 0);
+    stage_void(&b->stage);
+    make_epoch(0, PAGES, 7);
+    make_sums(PAGES - 1);
+    make_end();
+    assert_int_equal(stage_made(), 0);
+    commit_as_it_is();
+    assert_int_equal(compare(), 0);
+    assert_true(b->stage.compared.pages == 1 && b->stage.compared.differing == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +178,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_rest_of_a_void_epoch_is_ignored, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_page_sent_twice_ends_as_its_second_version, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_replica_that_is_right_compares_equal, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_page_of_the_replica_that_differs_is_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_said_of_a_void_epoch_is_forgotten, set_up, tear_down),
     };
 
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,128 @@
+/* epoch_sums_test — what an epoch says of every page is what the backup must have, and says it when the
+ * two are not the same. */
+#include "replicator/engine/epoch_sums.h"
+
+#include "tests/unit/epoch_out_bench.h"
+
+static int set_up_verifying(void **state)
+{
+    int rc;
+
+    verify_every = 2;
+    rc = set_up(state);
+    verify_every = 0;
+    return rc;
+}
+
+/* The pause of an epoch that is verified, if its turn it is; how many pages it says something of. */
+static uint64_t pause_and_tell(struct pagesums *told)
+{
+    uint64_t n = 0;
+    struct view in;
+    struct record rec;
+    struct err e;
+    int rc;
+
+    pagesums_clear(told);
+    epoch_out_verify(&b->out);
+    assert_int_equal(pass(false), 0);
+    while ((rc = epoch_out_verify_rest(&b->out, &e)) == 1)
+        ;
+    assert_int_equal(rc, 0);
+    encode_all();
+    stage(NULL);
+    in.at = b->sink.at;
+    while ((rc = epoch_out_sums(&b->out, &b->sink)) == 1)
+        ;
+    assert_int_equal(rc, 0);
+    in.left = (size_t)(b->sink.at - in.at);
+    while (in.left > 0) {
+        assert_int_equal(record_take(&in, SESSION_BODY_MAX, &rec, &e), 1);
+        assert_int_equal(pagesums_take(told, b->epoch, &rec, &e), 0);
+    }
+    for (uint64_t pfn = 0; (pfn = pagesums_next(told, pfn)) < PAGES; pfn++)
+        n++;
+    return n;
+}
+
+static void every_second_epoch_says_what_every_page_is(void **state UNUSED)
+{
+    struct pagesums told;
+    struct epoch_end end;
+    struct err e;
+
+    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
+    for (unsigned i = 0; i < 10; i++) {
+        b->guest.types[7] = PAGE_TYPE_XTAB;
+        guest_writes_some(20);
+        begin(0);
+        assert_int_equal(pause_and_tell(&told), i % 2 == 0 ? 0 : PAGES - 1);
+        for (uint64_t pfn = 0; pfn < PAGES && i % 2; pfn++)
+            assert_true(pfn == 7 || told.sums[pfn] == pagesums_of(b->staged[pfn]));
+        finish(&end);
+        acked();
+    }
+    pagesums_close(&told);
+}
+
+static void a_page_that_changed_past_the_log_shows(void **state UNUSED)
+{
+    struct pagesums told;
+    struct epoch_end end;
+    struct err e;
+
+    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
+    begin(0);
+    assert_int_equal(pause_and_tell(&told), 0);
+    finish(&end);
+    acked();
+    b->guest.memory[42][0] ^= 1;
+    begin(0);
+    assert_int_equal(pause_and_tell(&told), PAGES);
+    for (uint64_t pfn = 0; pfn < PAGES; pfn++)
+        assert_int_equal(told.sums[pfn] == pagesums_of(b->staged[pfn]), pfn != 42);
+    pagesums_close(&told);
+}
+
+static void nothing_is_said_of_pages_that_the_epoch_could_not_have(void **state UNUSED)
+{
+    struct pagesums told;
+    struct epoch_end end;
+    struct err e;
+
+    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
+    begin(0);
+    assert_int_equal(pause_and_tell(&told), 0);
+    finish(&end);
+    acked();
+    guest_writes(9);
+    b->guest.deferred[9] = true;
+    begin(0);
+    assert_int_equal(pause_and_tell(&told), PAGES - 1);
+    assert_true(told.sums[9] == 0);
+    pagesums_close(&told);
+}
+
+static void a_switchover_is_always_verified(void **state UNUSED)
+{
+    struct pagesums told;
+    struct err e;
+
+    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
+    begin(EPOCH_SWITCHOVER);
+    assert_int_equal(pause_and_tell(&told), PAGES);
+    pagesums_close(&told);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_second_epoch_says_what_every_page_is, set_up_verifying, tear_down),
+        cmocka_unit_test_setup_teardown(a_page_that_changed_past_the_log_shows, set_up_verifying, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_said_of_pages_that_the_epoch_could_not_have,
+                                        set_up_verifying, tear_down),
+        cmocka_unit_test_setup_teardown(a_switchover_is_always_verified, set_up_verifying, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
