@@ -22,6 +22,7 @@ HOST:/host is the same folder in both hosts and in $XENLAB_DIR/LAB/share here.
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -71,7 +72,6 @@ class Lab:
         base = os.environ.get("XENLAB_DIR", f"/tmp/xenlab-{os.getuid()}")
         self.dir = pathlib.Path(base) / self.name
         self.share = self.dir / "share"
-        self.machines = {}  # started by this process
 
     # ------------------------------------------------------------ the holder, and what it holds
 
@@ -96,12 +96,14 @@ class Lab:
         for folder in ("share/cores", "share/guest"):
             (self.dir / folder).mkdir(parents=True)
         tied = ["setpriv", "--pdeathsig", "KILL"] if self.own else ["setsid"]
-        outer = subprocess.Popen(
-            tied + ["unshare", "--net", "--pid", "--fork", "--kill-child=KILL", "--",
-                    "sh", "-c", "echo; exec env --ignore-signal=CHLD sleep infinity"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        said = self.dir / "unshare"  # also that it was killed, which is how a lab ends
+        with open(said, "wb") as err:
+            outer = subprocess.Popen(
+                tied + ["unshare", "--net", "--pid", "--fork", "--kill-child=KILL", "--",
+                        "sh", "-c", "echo; exec env --ignore-signal=CHLD sleep infinity"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err)
         if not outer.stdout.readline():
-            raise LabError("no namespaces: unshare failed")
+            raise LabError(f"no namespaces: {said.read_text().strip()}")
         children = pathlib.Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text()
         pid = children.split()[0]
         (self.dir / "holder").write_text(f"{pid} {self.started(pid)}")
@@ -156,8 +158,6 @@ class Lab:
             with contextlib.suppress(OSError):
                 gone = os.pidfd_open(pid)
                 os.kill(pid, signal.SIGKILL)
-                for host in HOSTS:
-                    self.wake_parent(host)
                 wait_for(gone)
         shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -187,12 +187,12 @@ class Lab:
         if serial.exists():  # what it said before its power was cut
             with open(self.dir / f"serial.{host}.before", "ab") as before:
                 before.write(serial.read_bytes())
+        # It goes into the background when it is set up: a parent that waited would stop and go on with it.
         with open(self.dir / f"qemu.{host}", "ab") as out:
-            self.machines[host] = subprocess.Popen(
-                self.enter(*self.qemu(host), pid=True), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True)
-        pid = self.machines[host].pid
-        (self.dir / f"parent.{host}").write_text(f"{pid} {self.started(pid)}")
+            done = subprocess.run(self.enter(*self.qemu(host), pid=True), stdin=subprocess.DEVNULL, stdout=out,
+                                  stderr=out)
+        if done.returncode:
+            raise LabError(f"host {host} can't be started:\n{(self.dir / f'qemu.{host}').read_text(errors='replace')}")
         if wait:
             self.wait_boot(host)
             self.put_program(host)
@@ -205,7 +205,7 @@ class Lab:
                 # MONITOR makes Xen's idle loop #GP, RDTSCP ends PVH guests.
                 "-cpu", "EPYC,-avx,-avx2,-smap,-smep,-monitor,-rdtscp,+svm,+npt",
                 "-m", os.environ.get("XENLAB_MEMORY", "2048"), "-display", "none", "-vga", "none",
-                "-nodefaults", "-no-user-config", "-no-reboot", "-name", f"xenlab-{self.name}-{host}",
+                "-nodefaults", "-no-user-config", "-no-reboot", "-daemonize", "-name", f"xenlab-{self.name}-{host}",
                 "-kernel", image / "xen", "-append",
                 "dom0_mem=768M dom0_max_vcpus=1 com1=115200,8n1 console=com1 noreboot watchdog=0 "
                 # Without eager-fpu guests' SSE registers come up in programs of dom0: under
@@ -232,28 +232,23 @@ class Lab:
             return subprocess.run(kill, stderr=subprocess.DEVNULL).returncode == 0
         return False
 
-    def wake_parent(self, host):
-        """nsenter stops together with its child, and one that is stopped buries nobody."""
-        with contextlib.suppress(OSError, ValueError):
-            pid, started = (self.dir / f"parent.{host}").read_text().split()
-            if started == self.started(pid):
-                os.kill(int(pid), signal.SIGCONT)
-
     def is_on(self, host):
         return self.kill(host, "0")
 
     def cut(self, host):
-        """As by a power cut: nothing is said, nothing is written."""
-        self.kill(host, "KILL")
-        self.wake_parent(host)
-        (self.dir / f"pid.{host}").unlink(missing_ok=True)
+        """As by a power cut: nothing is said, nothing is written. Returns when it is gone."""
+        if not self.kill(host, "KILL"):
+            return
+        path = self.dir / f"pid.{host}"
+        with open(path, "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)  # QEMU holds it as long as it is there
+        path.unlink()
 
     def freeze(self, host):
         if not self.kill(host, "STOP"):
             raise LabError(f"host {host} has no power")
 
     def thaw(self, host):
-        self.wake_parent(host)
         if not self.kill(host, "CONT"):
             raise LabError(f"host {host} has no power")
 
@@ -299,7 +294,7 @@ class Lab:
                 return
             except OSError:
                 time.sleep(0.2)
-            if self.machines[host].poll() is not None:
+            if not self.is_on(host):
                 break
         said = "".join(f"    {line}\n" for line in self.serial(host).splitlines()[-60:])
         qemu = (self.dir / f"qemu.{host}").read_text(errors="replace")
