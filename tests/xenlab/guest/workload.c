@@ -11,7 +11,7 @@
  *   pace_us=N         pause between steps (20000; 0: none)
  *   report=N          steps between two messages (1)
  * Ports: TCP 5000 sends the sequence that sequence_fill() makes, without end; TCP 5001 sends back
- * what it gets; UDP 5002 sends back each datagram. */
+ * what it gets; UDP 5002 sends back each datagram; TCP 5003 tells how the guest's memory is used. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +40,7 @@ enum {
     PORT_SOURCE = 5000,
     PORT_ECHO = 5001,
     PORT_PING = 5002,
+    PORT_MEMORY = 5003,
 };
 
 /* What is told outside, little endian as the machine is; tests/xenlab/observer.py reads it. */
@@ -221,6 +222,16 @@ static void serve_echo(int fd)
     while ((n = read(fd, buffer, sizeof buffer)) > 0)
         if (write_all(fd, buffer, (size_t)n) < 0)
             return;
+}
+
+static void serve_memory(int fd)
+{
+    char text[8192];
+    int from = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+    ssize_t n = from < 0 ? 0 : read(from, text, sizeof text);
+
+    if (n > 0)
+        (void)write_all(fd, text, (size_t)n);
 }
 
 static int open_port(int type, uint16_t port)
@@ -409,6 +420,7 @@ int main(int argc, char **argv)
     start_network(w.ip);
     start_service(PORT_SOURCE, serve_source);
     start_service(PORT_ECHO, serve_echo);
+    start_service(PORT_MEMORY, serve_memory);
     start_ping();
     puts("workload: started");
     work_forever(&w);
