@@ -181,6 +181,54 @@ static void nothing_is_computed_in_32_bits(UNUSED void **state)
     assert_non_null(strstr(o.e.text, "the limit is"));
 }
 
+/* ---- a session of ours --------------------------------------------------------------------------- */
+
+static char config_seen[256];
+
+static int take_state(UNUSED void *c, const struct stream_state *piece, UNUSED struct err *e)
+{
+    if (strcmp(piece->name, "XL_CONFIG") == 0 && piece->total <= sizeof(config_seen))
+        memcpy(config_seen + piece->at, piece->octets, piece->bytes);
+    return 0;
+}
+
+static void read_hello(const char *spec)
+{
+    struct hello h = { .version = PROTOCOL_VERSION, .lineage = 1, .session = 1, .pages = 9,
+                       .heartbeat_ns = 1, .timeout_ns = 1, .name = "web1" };
+    struct consumer_ops ops = consumer_ignores;
+    struct stream_wishes wishes = { .mode = MODE_AUTO };
+    struct reading reading;
+    struct stream_input *in;
+    struct err e;
+
+    memset(config_seen, 0, sizeof(config_seen));
+    strcpy(h.spec, spec);
+    begin();
+    to.left = sizeof(stream) - STREAM_HEADERS_BYTES;
+    to.at = stream + STREAM_HEADERS_BYTES;
+    assert_int_equal(hello_put(&to, &h), 0);
+    put(RECORD_STATIC_DATA_END, NULL, 0);
+    put_epoch(1);
+    ops.state = take_state;
+    assert_int_equal(stream_input_of(&in, stream, sizeof(stream) - to.left, &e), 0);
+    assert_int_equal(reading_run(&reading, in, &wishes, (struct consumer){ &ops, NULL }, &e), 0);
+    reading_close(&reading);
+    stream_input_close(in);
+}
+
+static void a_session_of_a_xen_domain_has_its_configuration(UNUSED void **state)
+{
+    read_hello("xen:{\"name\":\"web1\",\"uuid\":\"00010203-0405-0607-0809-0a0b0c0d0e0f\",\"type\":\"pvh\","
+               "\"pages\":9,\"max_memkb\":36,\"tot_pages\":9,\"vcpus\":1,\"xen_major\":4,\"xen_minor\":17,"
+               "\"config\":{\"c_info\":{\"name\":\"web1\"}}}");
+    assert_string_equal(config_seen, "{\"c_info\":{\"name\":\"web1\"}}");
+    read_hello("sim:web1?mib=1");
+    assert_string_equal(config_seen, "");
+    read_hello("xen:{\"name\":\"web1\"}"); /* nothing that could be restored */
+    assert_string_equal(config_seen, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_plain_stream_has_no_checkpoint),
         cmocka_unit_test(a_refusal_names_record_type_offset_and_rule),
         cmocka_unit_test(nothing_is_computed_in_32_bits),
+        cmocka_unit_test(a_session_of_a_xen_domain_has_its_configuration),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
