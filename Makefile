@@ -121,6 +121,7 @@ $(foreach v,$(VARIANTS),$(eval $(call VARIANT_RULES,$(v))))
 # ---------------------------------------------------------------- programs
 
 PROGRAM      := $(if $(MAIN),$(BUILD)/replicator)
+MANUAL       := $(if $(MAIN),$(BUILD)/replicator.1)
 TEST_PROGRAM := $(if $(MAIN),$(BUILD)/test/replicator)
 # With T=word only the tests whose name has it are built.
 chosen        = $(if $(T),$(foreach p,$(1),$(if $(findstring $(T),$(p)),$(p))),$(1))
@@ -215,7 +216,7 @@ check: $(BUILD)/packages-check
 	@MAKE='$(MAKE)' BUILD=$(BUILD) bash tests/tools/check.sh \
 	    lint check-unit check-asan check-sim check-fault check-e2e check-stream check-fuzz
 
-lint: all | $(BUILD)/packages-check
+lint: all $(MANUAL) | $(BUILD)/packages-check
 	@PYTHON='$(PYTHON)' $(RUN) lint tests/tools/lint.sh
 
 check-unit: $(UNIT_TESTS)
@@ -341,22 +342,23 @@ tidy: $(BUILD)/packages-build
 
 # ---------------------------------------------------------------- install
 
-MANUALS := $(sort $(wildcard docs/man/*.[1-8]))
 DOCS    := $(sort $(wildcard README.md LICENSE docs/*.md))
 
 .PHONY: install uninstall clean help
-install: $(BUILD)/replicator
-	install -d '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(DOCDIR)'
+install: $(BUILD)/replicator $(MANUAL)
+	install -d '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(MANDIR)/man1'
 	install -m 755 $(BUILD)/replicator '$(DESTDIR)$(SBINDIR)/replicator'
 	install -m 644 $(DOCS) '$(DESTDIR)$(DOCDIR)'
-	$(foreach m,$(MANUALS),install -D -m 644 $(m) \
-	    '$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m))' &&) true
+	install -m 644 $(MANUAL) '$(DESTDIR)$(MANDIR)/man1'
+
+# What the program says of itself, as a manual page.
+$(MANUAL): $(BUILD)/replicator $(wildcard docs/man/*)
+	$(say) MAN $@
+	$(Q)bash docs/man/manual.sh $< > $@
 
 uninstall:
-	rm -f '$(DESTDIR)$(SBINDIR)/replicator'
+	rm -f '$(DESTDIR)$(SBINDIR)/replicator' '$(DESTDIR)$(MANDIR)/man1/$(notdir $(MANUAL))'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
-	$(foreach m,$(MANUALS),rm -f \
-	    '$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m))' &&) true
 
 clean:
 	rm -rf $(BUILD)

@@ -27,7 +27,7 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     STREAM_USAGE(inspect),
     .rows = rows,
-    .words = "Exit status: 0 read to its end, 1 refused (what came before is listed), 2 neither\n",
+    .words = "Exit status: 0 read to its end, 1 refused (listed up to there), 2 neither.\n",
     .least = 1,
     .most = 1,
 };

@@ -33,7 +33,7 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     STREAM_USAGE(replay),
     .rows = rows,
-    .words = "Exit status: 0 every whole epoch was acknowledged, 1 refused or cut off, 2 neither.\n",
+    .words = "Exit status: 0 all whole epochs acknowledged, 1 refused or cut off, 2 neither.\n",
     .least = 1,
     .most = 1,
 };

@@ -23,7 +23,7 @@ verdict $? "layers, clocks, lengths and blanks are as agreed"
 
 if command -v shellcheck >/dev/null; then
     scripts=(.ci/run)
-    for script in tests/*/*.sh tests/sim/mutants/*.sh; do
+    for script in tests/*/*.sh tests/sim/mutants/*.sh docs/man/*.sh; do
         [ ! -f "$script" ] || scripts+=("$script")
     done
     shellcheck -S warning "${scripts[@]}"
@@ -51,9 +51,39 @@ if [ -x "$program" ]; then
     for command in $("$program" --help 2>&1 </dev/null | sed -n 's/^  *\([a-z][a-z-]*\)  .*/\1/p'); do
         help_fits "$command" || rc=1
     done
+    for tool in $("$program" stream --help </dev/null | sed -n 's/^  \([a-z][a-z-]*\)  *[^ ].*/\1/p'); do
+        help_fits stream "$tool" || rc=1
+    done
     verdict $rc "every help fits 80 columns"
 else
     verdict 77 "every help fits 80 columns" "no program yet"
+fi
+
+# The manual page says all that --help says, and a formatter has nothing to say about it.
+manual_is_whole()
+{
+    local page=${BUILD:-build}/replicator.1 command option roff rc=0
+    for command in $("$program" --help 2>&1 </dev/null | sed -n 's/^  *\([a-z][a-z-]*\)  .*/\1/p'); do
+        [ "$command" = help ] || grep -q "^\.SS \"$command\"$" "$page" || {
+            echo "$page has nothing of $command"
+            rc=1
+        }
+        for option in $("$program" "$command" --help </dev/null | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p'); do
+            roff="\\-\\-${option//-/\\-}"
+            [ "$option" = help ] || grep -qxF -e ".B $roff" "$page" || grep -qF -e ".BI $roff \"" "$page" || {
+                echo "$page has nothing of $command --$option"
+                rc=1
+            }
+        done
+    done
+    ! command -v man >/dev/null ||
+        [ -z "$(LC_ALL=C man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null | tee /dev/stderr)" ] || rc=1
+    return $rc
+}
+
+if [ -x "$program" ]; then
+    manual_is_whole
+    verdict $? "the manual page has every command and option"
 fi
 
 if command -v clang-format >/dev/null; then
