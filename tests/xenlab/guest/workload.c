@@ -416,12 +416,12 @@ int main(int argc, char **argv)
     inet_aton("10.78.0.1", &w.observer.sin_addr);
     start_machine();
     read_command_line(&w);
-    work_prepare(&w);
     start_network(w.ip);
     start_service(PORT_SOURCE, serve_source);
     start_service(PORT_ECHO, serve_echo);
     start_service(PORT_MEMORY, serve_memory);
     start_ping();
+    work_prepare(&w); /* when its children are there: they would keep a copy of each page that is rewritten */
     puts("workload: started");
     work_forever(&w);
 }
