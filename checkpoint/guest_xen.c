@@ -126,6 +126,7 @@ static int ask_pause(struct guest_xen *x, struct err *e)
 
     x->asked_ns = clock_now_ns();
     x->times = (struct guest_xen_times){ 0 };
+    x->memory.types_ns = x->memory.map_ns = 0;
     look(x);
     if (x->life != GUEST_RUNS) /* nobody is there to ask, and what is left is to stay as it is */
         return err_set(e, ECANCELED, "domain %" PRIu32 " has ended", x->domain.domid);
@@ -136,6 +137,7 @@ static int ask_pause(struct guest_xen *x, struct err *e)
 static int xen_pause(struct guest *g, struct err *e)
 {
     struct guest_xen *x = xen_of(g);
+    uint64_t asleep_ns;
     int rc = x->suspend.is_asked ? 0 : ask_pause(x, e);
 
     if (rc == 0)
@@ -145,16 +147,18 @@ static int xen_pause(struct guest *g, struct err *e)
     if (rc == -ECANCELED)
         look(x);
     x->is_still = rc > 0 || rc == -ECANCELED;
+    asleep_ns = clock_now_ns();
     if (rc > 0)
         rc = xen_emulator_stop(&x->emulator, e);
     x->times.suspend_ns = clock_now_ns() - x->asked_ns;
+    x->times.emulator_stop_ns = clock_now_ns() - asleep_ns;
     return rc < 0 ? err_wrap(e, "%s", x->shape.name) : 0;
 }
 
 static int xen_resume(struct guest *g, struct err *e)
 {
     struct guest_xen *x = xen_of(g);
-    uint64_t began_ns = clock_now_ns();
+    uint64_t began_ns = clock_now_ns(), runs_ns;
     int rc;
 
     if (x->is_destroyed)
@@ -163,10 +167,13 @@ static int xen_resume(struct guest *g, struct err *e)
         return xen_host_failed(&x->host, e, "%s can't be unpaused", x->shape.name);
     x->is_held = false;
     rc = xen_emulator_go_on(&x->emulator, e);
+    x->times.emulator_cont_ns = clock_now_ns() - began_ns;
     if (rc == 0)
         rc = xen_suspend_resume(&x->suspend, e);
-    x->times.resume_ns = clock_now_ns() - began_ns;
+    runs_ns = clock_now_ns();
+    x->times.resume_ns = runs_ns - began_ns;
     xen_memory_settle(&x->memory);
+    x->times.unmap_ns = clock_now_ns() - runs_ns;
     if (rc < 0)
         return err_wrap(e, "%s", x->shape.name);
     x->is_still = false;
@@ -220,17 +227,21 @@ static int xen_copy(struct guest *g, const uint64_t *pfns, size_t n, uint8_t *co
         return err_wrap(e, "%s", x->shape.name);
     xen_absent_note(&x->absent, pfns, types, n);
     x->times.copy_ns += clock_now_ns() - began_ns;
+    x->times.types_ns = x->memory.types_ns;
+    x->times.map_ns = x->memory.map_ns;
     return 0;
 }
 
 static int xen_state(struct guest *g, struct sink *to, struct err *e)
 {
     struct guest_xen *x = xen_of(g);
-    uint64_t began_ns = clock_now_ns();
+    uint64_t began_ns = clock_now_ns(), records_ns;
     int rc = xen_state_put(&x->host, &x->domain, to, e);
 
+    records_ns = clock_now_ns();
     if (rc == 0)
         rc = xen_emulator_put(&x->emulator, to, e);
+    x->times.emulator_state_ns += clock_now_ns() - records_ns;
     x->times.state_ns += clock_now_ns() - began_ns;
     return rc < 0 ? err_wrap(e, "%s", x->shape.name) : 0;
 }

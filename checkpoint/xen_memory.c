@@ -10,6 +10,7 @@
 #include <xenctrl.h>
 #include <xenforeignmemory.h>
 
+#include "base/clock.h"
 #include "compress/codec.h"
 
 /* Exported by libxenctrl for its sister libraries; the installed header leaves it out. At most
@@ -146,10 +147,12 @@ static void copy_mapped(const struct xen_memory *m, const uint8_t *at, size_t n,
 static int copy_batch(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8_t *const *to,
                       uint8_t *types, bool keep, struct err *e)
 {
+    uint64_t began_ns = clock_now_ns();
     size_t mapped = 0;
     void *at;
     int rc = xen_memory_types(m, pfns, n, types, e);
 
+    m->types_ns += clock_now_ns() - began_ns;
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < n; i++)
@@ -159,7 +162,9 @@ static int copy_batch(struct xen_memory *m, const uint64_t *pfns, size_t n, uint
         }
     if (mapped == 0)
         return 0;
+    began_ns = clock_now_ns();
     at = xenforeignmemory_map(m->host->memory, m->domain.domid, PROT_READ, mapped, m->frames, m->errors);
+    m->map_ns += clock_now_ns() - began_ns;
     if (!at)
         return xen_host_failed(m->host, e, "%zu pages of domain %" PRIu32 " can't be mapped", mapped,
                                m->domain.domid);

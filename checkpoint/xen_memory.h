@@ -33,6 +33,7 @@ struct xen_memory {
     uint8_t **places;
     struct xen_mapping kept[XEN_MAPPINGS_MAX];
     size_t kept_count;
+    uint64_t types_ns, map_ns; /* of copies so far: asking for types, mapping; the user clears them */
 };
 
 /* memory_pages: the most the domain may have. */

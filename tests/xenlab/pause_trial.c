@@ -17,10 +17,12 @@
 
 #define BATCH      4096u
 #define EPOCHS_MAX 1000u
-#define PARTS      7u
+#define PARTS      13u
 
-static const char *const part_names[PARTS] = { "suspend", "dirty log", "map and copy", "state", "resume",
-                                               "whole pause", "pages" };
+static const char *const part_names[PARTS] = {
+    "suspend",  "of it QEMU", "dirty log",  "types", "map",         "copy", "state",
+    "of it QEMU", "resume",   "of it QEMU", "unmap", "whole pause", "pages",
+};
 
 struct trial {
     struct guest *g;
@@ -107,10 +109,16 @@ static int pause_guest(struct trial *t, struct err *e)
     return rc;
 }
 
+static void note(struct trial *t, unsigned n, const uint64_t *values)
+{
+    for (unsigned i = 0; i < PARTS; i++)
+        t->parts[i][n] = values[i];
+}
+
 static int epoch(struct trial *t, unsigned n, struct err *e)
 {
     struct sink to = { t->state, GUEST_STATE_MAX };
-    struct guest_xen_times times;
+    struct guest_xen_times s;
     uint64_t began_ns = clock_now_ns(), pages = 0;
     int rc = pause_guest(t, e), rc2;
     struct err e2;
@@ -124,14 +132,11 @@ static int epoch(struct trial *t, unsigned n, struct err *e)
     rc2 = t->g->ops->resume(t->g, rc < 0 ? &e2 : e);
     if (rc < 0 || (rc = rc2) < 0)
         return rc;
-    times = guest_xen_last_pause(t->g);
-    t->parts[0][n] = times.suspend_ns;
-    t->parts[1][n] = times.log_ns;
-    t->parts[2][n] = times.copy_ns;
-    t->parts[3][n] = times.state_ns;
-    t->parts[4][n] = times.resume_ns;
-    t->parts[5][n] = clock_now_ns() - began_ns;
-    t->parts[6][n] = pages * 1000;
+    s = guest_xen_last_pause(t->g);
+    note(t, n, (const uint64_t[PARTS]){
+        s.suspend_ns, s.emulator_stop_ns, s.log_ns, s.types_ns, s.map_ns,
+        s.copy_ns - s.types_ns - s.map_ns, s.state_ns, s.emulator_state_ns, s.resume_ns,
+        s.emulator_cont_ns, s.unmap_ns, clock_now_ns() - began_ns - s.unmap_ns, pages * 1000 });
     return check_records(t->state, GUEST_STATE_MAX - to.left, n == 0, e);
 }
 
