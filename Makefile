@@ -287,6 +287,12 @@ check-xen: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload $(BUILD)/xenlab/s
 check-xen-long:
 	@CUTS=200 HVM=50 TEST_TIMEOUT=36000 $(MAKE) --no-print-directory check-xen
 
+# Beside stock `xl remus` in the same lab; what a pause is made of. ROUNDS, WINDOW, INTERVAL, CUTS, JSON=FILE.
+.PHONY: bench-xen
+bench-xen: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload $(BUILD)/xenlab/pause_trial
+	@bash tests/tools/need-packages.sh xen
+	LAB=$${LAB:-bench-$$$$} BUILD=$(BUILD) $(PYTHON) tests/xenlab/lab.py with $(PYTHON) tests/xenlab/bench.py
+
 xenlab-down:
 	$(PYTHON) tests/xenlab/lab.py down
 

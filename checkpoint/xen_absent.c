@@ -25,10 +25,17 @@ static bool is_memory(const struct xen_absent *a, uint64_t pfn)
 void xen_absent_note(struct xen_absent *a, const uint64_t *pfns, const uint8_t *types, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (types[i] != PAGE_TYPE_XTAB)
-            dirty_unset(&a->pages, pfns[i]);
-        else if (is_memory(a, pfns[i]))
+        bool is_absent = types[i] == PAGE_TYPE_XTAB && is_memory(a, pfns[i]);
+
+        if (is_absent == dirty_has(&a->pages, pfns[i]))
+            continue;
+        if (is_absent) {
             dirty_set(&a->pages, pfns[i]);
+            a->count++;
+        } else {
+            dirty_unset(&a->pages, pfns[i]);
+            a->count--;
+        }
     }
 }
 
@@ -87,7 +94,7 @@ int xen_absent_look(struct xen_absent *a, uint64_t count_now, xen_types_ask *ask
 
     if (count_now != a->count_then)
         rc = look_at_all(&l, e);
-    else if (dirty_count(&a->pages) <= XEN_ABSENT_LOOK_MAX)
+    else if (a->count > 0 && a->count <= XEN_ABSENT_LOOK_MAX)
         rc = look_at_absent(&l, e);
     if (rc == 0)
         a->count_then = count_now;

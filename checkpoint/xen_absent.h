@@ -17,6 +17,7 @@
 
 struct xen_absent {
     struct dirty pages;    /* of memory, a bit each that is absent */
+    uint64_t count;        /* of these bits: counting them anew would take as long as the dirty log's scan */
     uint64_t low_end;      /* memory is pfns below it … */
     uint64_t high_start;   /* … and from here on: between them is no memory but devices */
     uint64_t count_then;   /* of the domain's pages when it was last looked at */

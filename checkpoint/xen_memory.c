@@ -11,6 +11,7 @@
 #include <xenforeignmemory.h>
 
 #include "base/clock.h"
+#include "checkpoint/pagecopy.h"
 #include "compress/codec.h"
 
 /* Exported by libxenctrl for its sister libraries; the installed header leaves it out. At most
@@ -130,18 +131,24 @@ int xen_memory_types(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8
     return 0;
 }
 
-/* Copies the pages that are mapped at `at`; of the others, types become DEFERRED. */
+/* Copies the pages that are mapped at `at`; of the others, types become DEFERRED. m->frames was the
+ * mapping's and becomes the copy's. */
 static void copy_mapped(const struct xen_memory *m, const uint8_t *at, size_t n, uint8_t *types)
 {
-    for (size_t i = 0, k = 0; k < n; i++) {
+    size_t there = 0;
+
+    for (size_t i = 0, k = 0; i < n; i++) {
         if (types[i] != PAGE_TYPE_NORMAL)
             continue;
-        if (m->errors[k] == 0)
-            memcpy(m->places[k], at + k * PAGE_BYTES, PAGE_BYTES);
-        else
+        if (m->errors[k] == 0) {
+            m->frames[there] = k;
+            m->places[there++] = m->places[k];
+        } else {
             types[i] = PAGE_TYPE_DEFERRED;
+        }
         k++;
     }
+    pagecopy(m->places, at, m->frames, there);
 }
 
 static int copy_batch(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8_t *const *to,

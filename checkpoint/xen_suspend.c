@@ -203,9 +203,13 @@ int xen_suspend_ask(struct xen_suspend *s, uint64_t timeout_ns, struct err *e)
 int xen_suspend_poll(struct xen_suspend *s, struct err *e)
 {
     struct xen_look look;
-    int rc = xen_domain_look(s->host, &s->domain, &look, e);
+    int rc;
 
     must(s->is_asked);
+    /* First what the store said, of whichever domain: told of another one's pause, who waits for the
+     * descriptor would not wait any more. What comes after the look says so anew. */
+    (void)drain(s);
+    rc = xen_domain_look(s->host, &s->domain, &look, e);
     if (rc == 0 && look.life != GUEST_RUNS)
         rc = err_set(e, ECANCELED, "domain %" PRIu32 " has ended", s->domain.domid);
     else if (rc == 0 && look.is_suspended)

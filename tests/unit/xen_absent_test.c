@@ -63,6 +63,7 @@ static uint64_t look(struct world *w)
     dirty_clear(&w->into);
     w->asked = 0;
     assert_int_equal(xen_absent_look(&w->absent, w->count, ask, w, &w->into, &e), 0);
+    assert_int_equal(w->absent.count, dirty_count(&w->absent.pages));
     return dirty_count(&w->into);
 }
 

@@ -29,6 +29,8 @@ TIMEOUT = int(os.environ.get("TIMEOUT", "2"))
 CUTS = int(os.environ.get("CUTS", "3"))
 WATCHED = 20  # seconds that xl is given to take over
 NAME = "bench"
+XL, OURS, PACED = "xl remus", "replicator", "at xl's pace"
+COLUMNS = {XL: bench_side.XlRemus, OURS: bench_side.Replicator, PACED: bench_side.Replicator}
 # Without a pause, in few enough pages that all of them are dirty at each checkpoint.
 LOAD = {"span": 3, "pages": 16, "pace_us": 0, "report": 25}
 
@@ -90,21 +92,32 @@ def judged(plain, window):
     }
 
 
+def one_turn(test, kind, interval_ms):
+    """A plain window, and one with the guest kept by `kind`."""
+    plain = measure(test, None)
+    side = kind(test.lab, test.observer, NAME, interval_ms, TIMEOUT)
+    window = measure(test, side)
+    row = {"interval_ms": interval_ms, **judged(plain, window)}
+    if kind is bench_side.Replicator:
+        status = side.counts()["status"]
+        row["pause_ms"] = status["pause_us"]["p50"] / 1e3
+        row["parts_ms"] = {part: value["p50"] / 1e3 for part, value in status["pause_parts_us"].items()}
+        row["dirty_pages"] = status["dirty_pages"]
+    side.end()
+    return row
+
+
 def take_turns(test, rows):
+    """xl sleeps for the interval after each checkpoint, replicator counts it from pause to pause: what xl
+    makes of its interval is the third turn's."""
     for number in range(ROUNDS):
-        for kind in (bench_side.Replicator, bench_side.XlRemus):
-            plain = measure(test, None)
-            side = kind(test.lab, test.observer, NAME, INTERVAL, TIMEOUT)
-            window = measure(test, side)
-            row = judged(plain, window)
-            if kind is bench_side.Replicator:
-                status = side.counts()["status"]
-                row["pause_ms"] = status["pause_us"]["p50"] / 1e3
-                row["parts_ms"] = {part: value["p50"] / 1e3 for part, value in status["pause_parts_us"].items()}
-                row["dirty_pages"] = status["dirty_pages"]
-            side.end()
-            rows[kind.name].append(row)
-            test.say(f"round {number + 1}, {kind.name}: " + json.dumps(
+        its_period = INTERVAL
+        for column, kind in COLUMNS.items():
+            row = one_turn(test, kind, its_period if column == PACED else INTERVAL)
+            rows[column].append(row)
+            if column == XL:
+                its_period = round(1000 / row["checkpoints_s"])
+            test.say(f"round {number + 1}, {column}: " + json.dumps(
                 {key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}))
 
 
@@ -136,26 +149,35 @@ ROWS = (("gap", "gap_ms", "{:.0f} ms", 0.5), ("workload's speed", "speed", "{:.2
         ("dom0 of b, a checkpoint", "cpu_b_ms", "{:.0f} ms", None), ("longest gap", "longest_gap_ms", "{:.0f} ms", None))
 
 
-def print_table(test, rows, result):
-    ours, xl = rows["replicator"], rows["xl remus"]
-    print(f"{'':26}{'replicator':>16}{'xl remus':>16}{'ratio':>8}  wanted")
-    for words, key, form, wanted in ROWS:
-        mine, its = median(ours, key), median(xl, key)
-        ratio = statistics.median(a[key] / b[key] for a, b in zip(ours, xl) if b[key])
-        aim = "" if wanted is None else f"<= {wanted}" if wanted > 0 else f">= {-wanted}"
+def print_row(rows, result, words, key, form, wanted):
+    """A line of the table: medians, and the medians of the ratios to xl's within each round."""
+    line = f"{words:26}{form.format(median(rows[XL], key)):>14}"
+    for column in (OURS, PACED):
+        ratio = statistics.median(mine[key] / its[key] for mine, its in zip(rows[column], rows[XL]) if its[key])
         met = wanted is None or (ratio <= wanted if wanted > 0 else ratio >= -wanted)
-        print(f"{words:26}{form.format(mine):>16}{form.format(its):>16}{ratio:8.2f}  {aim}{'' if met else '  MISSED'}")
-        result["table"][key] = {"replicator": mine, "xl remus": its, "ratio": ratio, "met": met}
-    parts = {part: statistics.median(row["parts_ms"][part] for row in ours) for part in ours[0]["parts_ms"]}
-    result["parts_ms"] = parts
-    print(f"our pause: {median(ours, 'pause_ms'):.1f} ms of " + ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items()) +
-          f" ms; {median(ours, 'dirty_pages'):.0f} dirty pages (medians)")
-    test.check(True, "both were measured")
+        line += f"{form.format(median(rows[column], key)):>20} {ratio:5.2f}{' ' if met else '!'}"
+        result["table"].setdefault(key, {XL: median(rows[XL], key)})[column] = {
+            "value": median(rows[column], key), "ratio": ratio, "met": met}
+    aim = "" if wanted is None else f"<= {wanted}" if wanted > 0 else f">= {-wanted}"
+    print(f"{line}  {aim}", flush=True)
+
+
+def print_table(rows, result):
+    print(f"{'':26}{XL:>14}{OURS + ', x xl':>27}{PACED + ', x xl':>27}  wanted (!: missed)")
+    for words, key, form, wanted in ROWS:
+        print_row(rows, result, words, key, form, wanted)
+    for column in (OURS, PACED):
+        ours = rows[column]
+        parts = {part: statistics.median(row["parts_ms"][part] for row in ours) for part in ours[0]["parts_ms"]}
+        result["parts_ms"] = parts
+        print(f"{column}: pause {median(ours, 'pause_ms'):.1f} ms, of it " +
+              ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items()) +
+              f"; {median(ours, 'dirty_pages'):.0f} dirty pages", flush=True)
 
 
 def main(test):
     result = {"interval_ms": INTERVAL, "window_s": WINDOW, "timeout_s": TIMEOUT, "table": {}}
-    rows = {"replicator": [], "xl remus": []}
+    rows = {column: [] for column in COLUMNS}
     test.hosts()
     bench_side.raise_priority(test.lab)
     observer = test.observe(NAME)
@@ -165,7 +187,7 @@ def main(test):
     take_turns(test, rows)
     for fault in observer.faults()[:5]:
         test.say(fault)
-    print_table(test, rows, result)
+    print_table(rows, result)
     result["takeover_s"] = []
     for number in range(CUTS):
         seconds, _ = cut_under(test, bench_side.Replicator)

@@ -7,13 +7,12 @@ without the guest (end()), which runs on on host a.
 import json
 import os
 import pathlib
-import struct
 
-import remote
 import service
 
 HERE = pathlib.Path(__file__).parent
-RELAY_PORT = 7800
+LISTENS, SUSPENDED = "listening", "Domain now suspended"  # what relay.py and xl say
+RELAY, RELAY_PORT = "/usr/local/bin/relay.py", 7800
 CHECKPOINTS_BEFORE = 5  # in which neither is measured: what the first ones find is left by the first copy
 
 
@@ -47,39 +46,35 @@ class XlRemus:
 
     def __init__(self, lab, observer, guest, interval_ms, timeout_s):
         del timeout_s  # it has none
-        self.lab, self.guest = lab, guest
+        self.lab = lab
         for host in "ab":
             lab.put(host, HERE / "relay.py", "/usr/local/bin")
-        self.receiver = lab.begin("b", "/usr/local/bin/relay.py", "at", RELAY_PORT, "xl", "migrate-receive",
-                                  "-r", "-e")
-        self.receiver.next()  # it listens
-        to = service.lab_address("b")
-        self.sender = lab.begin("a", "xl", "remus", "-Fdn", "-i", interval_ms, "-s", "", guest,
-                                f"exec /usr/local/bin/relay.py to {to} {RELAY_PORT} /run/relay")
-        if not observer.wait(lambda: False, 1) and not self.flows(observer):
-            raise RuntimeError("xl remus makes no checkpoints")
+        self.receiver = service.Service(lab, "b", "python3", RELAY, "at", RELAY_PORT, "xl", "migrate-receive",
+                                        "-r", "-e")
+        self.wait_said(self.receiver, LISTENS, 1)
+        self.sender = service.Service(lab, "a", "xl", "remus", "-Fdn", "-i", interval_ms, "-s", "", guest,
+                                      f"exec python3 {RELAY} to {service.lab_address('b')} {RELAY_PORT}")
+        self.wait_said(self.sender, SUSPENDED, CHECKPOINTS_BEFORE)
+        del observer
 
-    def flows(self, observer):
-        for _ in range(300):
-            if self.counts()["checkpoints"] > CHECKPOINTS_BEFORE:
-                return True
-            observer.wait(lambda: False, 1)
-        return False
+    @staticmethod
+    def wait_said(one, words, times):
+        def said():
+            return sum(words in line for line in one.errors)
+        with one.changed:
+            one.changed.wait_for(lambda: said() >= times or one.status is not None, service.PATIENCE)
+            if said() < times:
+                raise RuntimeError(one.said())
 
     def counts(self):
-        octets = self.lab.run("a", "cat", "/run/relay", check=False).stdout
-        _, bursts = struct.unpack("QQ", octets) if len(octets) == 16 else (0, 0)
-        return {"checkpoints": bursts}
+        with self.sender.changed:
+            return {"checkpoints": sum(SUSPENDED in line for line in self.sender.errors)}
 
     def end(self):
         """The backup first, hard: one that sees an end starts its copy of the guest."""
         self.lab.sh("b", XL_END)
-        try:
-            self.sender.finish()
-        except (remote.Lost, OSError):
-            pass
-        for one in (self.sender, self.receiver):
-            one.close()
+        self.sender.wait_end()
+        self.receiver.wait_end()
 
 
 # Whoever restores, and what they made.

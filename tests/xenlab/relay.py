@@ -2,24 +2,18 @@
 """relay — what ssh is to `xl remus`, without encryption and with room for 1 MiB: standard input and
 output joined to a connection.
 
-  relay.py to ADDRESS PORT FILE   xl's own word for how the other host is reached
-  relay.py at PORT COMMAND...     takes one connection, which becomes the command's input and output
-
-FILE holds what went out so far: octets, and bursts of them (after a pause of QUIET_SECONDS: xl sleeps
-between two checkpoints, so that a checkpoint is one burst).
+  relay.py to ADDRESS PORT     what xl runs to reach the other host
+  relay.py at PORT COMMAND...  takes one connection, which becomes the command's input and output
 """
 
 import fcntl
 import os
 import select
 import socket
-import struct
 import sys
-import time
 
 ROOM = 1 << 20
 F_SETPIPE_SZ = 1031
-QUIET_SECONDS = 0.1
 
 
 def widen(connection):
@@ -28,25 +22,17 @@ def widen(connection):
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def go_to(host, port, file):
+def go_to(host, port):
     connection = socket.create_connection((host, int(port)))
     widen(connection)
     for pipe in (0, 1):
         fcntl.fcntl(pipe, F_SETPIPE_SZ, ROOM)
-    counts = os.open(file, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o644)
-    octets = bursts = 0
-    last, waiting = 0.0, [0, connection]
-    while waiting:
+    waiting = [0, connection]
+    while True:
         ready = select.select(waiting, [], [])[0]
-        if 0 in ready:
-            sent = os.splice(0, connection.fileno(), ROOM)
-            if not sent:
-                waiting.remove(0)
-                connection.shutdown(socket.SHUT_WR)
-                continue
-            now = time.monotonic()
-            octets, bursts, last = octets + sent, bursts + (now - last >= QUIET_SECONDS), now
-            os.pwrite(counts, struct.pack("QQ", octets, bursts), 0)
+        if 0 in ready and not os.splice(0, connection.fileno(), ROOM):
+            waiting.remove(0)
+            connection.shutdown(socket.SHUT_WR)
         if connection in ready and not os.splice(connection.fileno(), 1, ROOM):
             return
 
