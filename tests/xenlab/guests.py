@@ -32,9 +32,10 @@ def ip(name):
     return f"10.78.0.{16 + hashlib.sha256(name.encode()).digest()[0] % 224}"
 
 
-def ip6(name):
-    """One that the guest itself doesn't know: only xl's configuration names it."""
-    return f"fd00:78::{16 + hashlib.sha256(name.encode()).digest()[0] % 224:x}"
+def known_to_xl(name):
+    """An IPv4 and an IPv6 address that the guest itself knows nothing of: only xl's configuration has them."""
+    host = ip(name).rpartition(".")[2]
+    return f"10.79.0.{host}", f"fd00:78::{host}"
 
 
 def mac(name):
@@ -61,7 +62,7 @@ def config(name, kind, memory=128, vcpus=1, vifs=1, **words):
         'on_crash = "preserve"',
         "vif = [" + ", ".join(
             f"'mac={mac(name + str(number) if number else name)},bridge=xenbr0,type=vif,"
-            f"ip={ip(name)} {ip6(name)},script=/host/guest/vif-lab'"
+            f"ip={' '.join(known_to_xl(name))},script=/host/guest/vif-lab'"
             for number in range(int(vifs))) + "]",
     ]
     if kind == "hvm":

@@ -98,15 +98,15 @@ def program(failpoint):
     return ("env", f"REPLICATOR_FAILPOINT={failpoint}", "replicator-test") if failpoint else ("replicator",)
 
 
-def receive(lab, host, *more, failpoint=None, arbiter="file:/host/arbiter"):
-    one = Service(lab, host, *program(failpoint), "receive", "--listen", f"tcp:{lab_address(host)}:{PORT}",
+def receive(lab, host, *more, failpoint=None, arbiter="file:/host/arbiter", port=PORT):
+    one = Service(lab, host, *program(failpoint), "receive", "--listen", f"tcp:{lab_address(host)}:{port}",
                   "--arbiter", arbiter, "--json", *more)
     one.wait(event="listening")
     return one
 
 
-def protect(lab, host, to, name, *more, failpoint=None, arbiter="file:/host/arbiter"):
-    return Service(lab, host, *program(failpoint), "protect", name, "--to", f"tcp:{lab_address(to)}:{PORT}",
+def protect(lab, host, to, name, *more, failpoint=None, arbiter="file:/host/arbiter", port=PORT):
+    return Service(lab, host, *program(failpoint), "protect", name, "--to", f"tcp:{lab_address(to)}:{port}",
                    "--arbiter", arbiter, "--json", *more)
 
 
