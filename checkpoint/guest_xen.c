@@ -248,12 +248,13 @@ static int xen_state(struct guest *g, struct sink *to, struct err *e)
 
 /* ---- ends -------------------------------------------------------------------------------------- */
 
-/* Stopped at once by the hypervisor; then undone by its toolstack, which knows its devices. */
+/* Stopped at once by the hypervisor; then undone by its toolstack, which knows its devices. xl takes no
+ * UUID here; the number is this domain's as long as it is there, which was just seen. */
 static void xen_destroy(struct guest *g)
 {
     struct guest_xen *x = xen_of(g);
-    char uuid[XEN_UUID_TEXT];
-    const char *const arguments[] = { "xl", "destroy", uuid, NULL };
+    char number[16];
+    const char *const arguments[] = { "xl", "destroy", number, NULL };
     struct xen_look now;
     struct err unused;
 
@@ -261,7 +262,7 @@ static void xen_destroy(struct guest *g)
         return;
     x->is_destroyed = true;
     (void)xc_domain_pause(x->host.xc, x->domain.domid);
-    xen_uuid_format(x->domain.uuid, uuid);
+    snprintf(number, sizeof(number), "%" PRIu32, x->domain.domid);
     if (xen_xl_run(arguments, DESTROY_NS, NULL, &unused) < 0)
         (void)xc_domain_destroy(x->host.xc, x->domain.domid);
 }
