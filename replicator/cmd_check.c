@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "replicator/commands.h"
@@ -47,7 +48,8 @@ struct findings {
 static void find(struct findings *f, const char *what, int rc, const char *words)
 {
     f->is_bad |= rc < 0;
-    json_array_append_new(f->all, json_pack("{s:s, s:b, s:s}", "what", what, "ok", rc >= 0, "words", words));
+    json_array_append_new(f->all, json_pack("{s:s, s:b, s:o}", "what", what, "ok", rc >= 0, "words",
+                                             control_text(words, strlen(words))));
     if (!f->json)
         printf("%-4s %-10s %s\n", rc < 0 ? "BAD" : "ok", what, words);
 }

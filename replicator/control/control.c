@@ -120,9 +120,18 @@ void control_close(struct control *c)
     free(c);
 }
 
+json_t *control_text(const char *from, size_t bytes)
+{
+    json_t *text = json_stringn(from, bytes);
+
+    while (!text && bytes > 0)
+        text = json_stringn(from, --bytes);
+    return text;
+}
+
 json_t *control_refusal(int exit_code, const char *words)
 {
-    return json_pack("{s:b, s:i, s:s}", "ok", 0, "exit", exit_code, "error", words);
+    return json_pack("{s:b, s:i, s:o}", "ok", 0, "exit", exit_code, "error", control_text(words, strlen(words)));
 }
 
 json_t *control_done(const char *state)

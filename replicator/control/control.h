@@ -78,6 +78,10 @@ bool control_has_followers(const struct control *c, bool is_epoch);
 /* Sends an event to who follows; the reference is taken. */
 void control_publish(struct control *c, json_t *event, bool is_epoch);
 
+/* Words as JSON: error texts may be cut within a character, or quote what is none, and end before that. A
+ * new reference. */
+json_t *control_text(const char *from, size_t bytes);
+
 /* {"ok":false,…} and {"ok":true,"state":state}, new references. */
 json_t *control_refusal(int exit_code, const char *words);
 json_t *control_done(const char *state);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "compress/codec.h"
+#include "replicator/control/control.h"
 
 #define SCORE_PRIMARY 10000
 #define SCORE_BACKUP  1000
@@ -251,19 +252,9 @@ static bool is_counter(const char *key)
            strcmp(key, "pid") == 0 || strcmp(key, "pages") == 0;
 }
 
-/* Error texts may be cut within a character, which JSON can't hold. */
-static json_t *text_value(const char *from, size_t bytes)
-{
-    json_t *text = json_stringn(from, bytes);
-
-    while (!text && bytes > 0)
-        text = json_stringn(from, --bytes);
-    return text;
-}
-
 static json_t *event_value(const char *key, const char *from, size_t bytes)
 {
-    return is_counter(key) ? number(strtoull(from, NULL, 10)) : text_value(from, bytes);
+    return is_counter(key) ? number(strtoull(from, NULL, 10)) : control_text(from, bytes);
 }
 
 /* A quoted value reaches to the line's last quote: reasons may quote something themselves. */
@@ -281,7 +272,7 @@ static const char *take_pair(json_t *o, const char *at)
         end = strrchr(++at, '"');
         if (!end)
             end = at + strlen(at);
-        json_object_set_new(o, key, text_value(at, (size_t)(end - at)));
+        json_object_set_new(o, key, control_text(at, (size_t)(end - at)));
         return end + strlen(end);
     }
     end = at + strcspn(at, " ");
@@ -299,7 +290,7 @@ json_t *status_json_event(int level, const char *text)
     if (!at) {
         json_object_clear(o);
         json_object_set_new(o, "event", json_string("message"));
-        json_object_set_new(o, "text", text_value(text, strlen(text)));
+        json_object_set_new(o, "text", control_text(text, strlen(text)));
     }
     json_object_set_new(o, "level", json_integer(level));
     return o;

@@ -104,6 +104,20 @@ static const char *ask(struct world *w, int fd, const char *line)
     return said(w, fd);
 }
 
+/* An answer that could not be made would never come. */
+static void a_refusal_in_words_that_are_no_text_is_one_nevertheless(UNUSED void **state)
+{
+    json_t *refusal = control_refusal(1, "open /tmp/\xff: no such file");
+
+    assert_non_null(refusal);
+    assert_string_equal(json_string_value(json_object_get(refusal, "error")), "open /tmp/");
+    json_decref(refusal);
+    refusal = control_refusal(1, "\xc3");
+    assert_non_null(refusal);
+    assert_string_equal(json_string_value(json_object_get(refusal, "error")), "");
+    json_decref(refusal);
+}
+
 static void every_request_gets_one_line(void **state)
 {
     struct world *w = *state;
@@ -235,6 +249,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refusal_in_words_that_are_no_text_is_one_nevertheless),
         TEST(every_request_gets_one_line),
         TEST(garbage_is_refused_in_words_and_harms_nobody),
         TEST(a_line_that_does_not_end_is_cut_off),
