@@ -134,7 +134,7 @@ static void length_above_the_callers_limit_is_refused(void **state)
 
 static void unknown_mandatory_type_is_refused_by_its_number(void **state)
 {
-    static const uint32_t types[] = { 0x0b, 0x13, 0x01000000, 0x52500000, 0x52500004, 0x7fffffff };
+    static const uint32_t types[] = { 0x0b, 0x13, 0x01000000, 0x52500000, 0x52500005, 0x7fffffff };
     char number[16];
     struct err e;
 
