@@ -1,5 +1,5 @@
 /* guest_xen — see guest_xen.h. The parts of a pause are each a file of their own (xen_suspend, xen_log,
- * xen_memory, xen_state, xen_absent); here they become the table's calls. */
+ * xen_memory, xen_state, xen_absent, xen_grants); here they become the table's calls. */
 #include "checkpoint/guest_xen.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "checkpoint/xen_absent.h"
 #include "checkpoint/xen_emulator.h"
+#include "checkpoint/xen_grants.h"
 #include "checkpoint/xen_log.h"
 #include "checkpoint/xen_memory.h"
 #include "checkpoint/xen_state.h"
@@ -193,7 +194,9 @@ static int add_unlogged(struct guest_xen *x, struct dirty *into, struct err *e)
     size_t n = xen_state_special_pages(&x->host, &x->domain, special);
     struct xen_look now;
     int rc = xen_domain_look(&x->host, &x->domain, &now, e);
+    struct err unused;
 
+    (void)!xen_grants_look(&x->host, &x->domain, into, &unused); /* a table that can't be read says nothing */
     for (size_t i = 0; i < n; i++)
         if (special[i] < into->pages)
             dirty_set(into, special[i]);

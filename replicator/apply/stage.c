@@ -370,8 +370,9 @@ static void compare_page(struct stage *s, uint64_t pfn)
     c->pages++;
     if (is_equal(s, pfn))
         return;
-    if (c->differing++ == 0)
-        c->first_pfn = pfn;
+    if (c->differing < STAGE_DIFFERING_MAX)
+        c->pfns[c->differing] = pfn;
+    c->differing++;
 }
 
 int stage_compare(struct stage *s)

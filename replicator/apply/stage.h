@@ -19,9 +19,12 @@
 #include "checkpoint/replica.h"
 #include "replicator/apply/decoders.h"
 
+#define STAGE_DIFFERING_MAX 8u /* that are named */
+
 /* Of the newest epoch that came with PAGE_SUMS. */
 struct stage_compared {
-    uint64_t pages, differing, first_pfn; /* the first that differs, if any does */
+    uint64_t pages, differing;
+    uint64_t pfns[STAGE_DIFFERING_MAX]; /* the first that differ */
 };
 
 struct stage {

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "compress/codec.h"
 
@@ -88,12 +90,27 @@ bool backup_look_at_replica(struct backup_engine *b)
 
 /* ---- compared with the guest --------------------------------------------------------------------- */
 
+/* " 0x1a 0x1b …": as many as are known. */
+static const char *named(const struct stage_compared *c, char to[STAGE_DIFFERING_MAX * 20 + 8])
+{
+    size_t n = c->differing < STAGE_DIFFERING_MAX ? (size_t)c->differing : STAGE_DIFFERING_MAX;
+    char *at = to;
+
+    *at = '\0';
+    for (size_t i = 0; i < n; i++)
+        at += sprintf(at, " %#" PRIx64, c->pfns[i]);
+    if (n < c->differing)
+        strcpy(at, " …");
+    return to;
+}
+
 /* A primary that can't be told is lost: the next thing that is sent to it will find that. */
 static void tell_compared(struct backup_engine *b)
 {
     const struct backup_verified *v = &b->verified;
     struct verified m = { b->proto.session, v->epoch, v->pages, v->differing, v->first_pfn };
     struct sink out = wire_sink(&b->wire);
+    char pfns[STAGE_DIFFERING_MAX * 20 + 8];
 
     if (b->wire.link && verified_put(&out, &m) == 0)
         wire_put(&b->wire, &out);
@@ -102,8 +119,8 @@ static void tell_compared(struct backup_engine *b)
                    b->shape.name, v->epoch, v->pages);
     else
         backup_say(b, LOG_LEVEL_ERR, "event=differs domain=%s role=backup epoch=%" PRIu64 " reason=\"%" PRIu64
-                   " of %" PRIu64 " pages of the replica differ from the guest's, from pfn %#" PRIx64
-                   " on: it is given up\"", b->shape.name, v->epoch, v->differing, v->pages, v->first_pfn);
+                   " of %" PRIu64 " pages of the replica differ from the guest's: pfn%s; it is given up\"",
+                   b->shape.name, v->epoch, v->differing, v->pages, named(&b->stage.compared, pfns));
 }
 
 bool backup_compare(struct backup_engine *b, bool *ret_differs)
@@ -118,7 +135,7 @@ bool backup_compare(struct backup_engine *b, bool *ret_differs)
     b->verified.epoch = b->proto.committed;
     b->verified.pages = c->pages;
     b->verified.differing = c->differing;
-    b->verified.first_pfn = c->first_pfn;
+    b->verified.first_pfn = c->differing > 0 ? c->pfns[0] : 0;
     tell_compared(b);
     return false;
 }

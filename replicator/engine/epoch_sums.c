@@ -17,8 +17,11 @@ int epoch_sums_open(struct epoch_sums *s, struct guest *g, uint64_t every, uint6
     s->at_once = at_once < AT_ONCE_MAX ? at_once : AT_ONCE_MAX;
     if (every == 0)
         return 0;
-    if ((rc = pagesums_open(&s->sums, pages, e)) < 0)
+    if ((rc = pagesums_open(&s->sums, pages, e)) < 0 || (rc = dirty_open(&s->anew, pages, e)) < 0 ||
+        (rc = dirty_open(&s->late, pages, e)) < 0) {
+        epoch_sums_close(s);
         return rc;
+    }
     s->room = aligned_alloc(PAGE_BYTES, s->at_once * PAGE_BYTES);
     s->places = calloc(s->at_once, sizeof(*s->places));
     s->pfns = calloc(s->at_once, sizeof(*s->pfns));
@@ -35,6 +38,8 @@ int epoch_sums_open(struct epoch_sums *s, struct guest *g, uint64_t every, uint6
 void epoch_sums_close(struct epoch_sums *s)
 {
     pagesums_close(&s->sums);
+    dirty_close(&s->anew);
+    dirty_close(&s->late);
     free(s->room);
     free(s->places);
     free(s->pfns);
@@ -48,6 +53,8 @@ bool epoch_sums_begin(struct epoch_sums *s, uint64_t epoch, uint32_t flags)
     if (!s->is_on)
         return false;
     pagesums_clear(&s->sums);
+    dirty_clear(&s->anew);
+    dirty_clear(&s->late);
     s->newest = epoch;
     s->read_cursor = s->put_cursor = 0;
     return true;
@@ -70,20 +77,38 @@ void epoch_sums_note(struct epoch_sums *s, const uint64_t *pfns, const uint8_t *
         note(s, pfns[i], types[i], pages[i]);
 }
 
-int epoch_sums_read(struct epoch_sums *s, const struct dirty *deferred, struct err *e)
+/* Pages that changed after they were read, or before it but after the pause's own look at the log. */
+static int leave_out_late(struct epoch_sums *s, struct dirty *carry, struct err *e)
+{
+    int rc = s->guest->ops->dirty(s->guest, &s->late, e);
+
+    if (rc < 0) {
+        dirty_set_all(carry); /* reading destroys the log: what it said is lost */
+        return rc;
+    }
+    for (uint64_t pfn = 0; (pfn = dirty_next(&s->late, pfn)) < s->late.pages; pfn++)
+        if (dirty_has(&s->anew, pfn))
+            s->sums.sums[pfn] = 0;
+    dirty_or(carry, &s->late);
+    return 0;
+}
+
+int epoch_sums_read(struct epoch_sums *s, struct dirty *carry, struct err *e)
 {
     size_t n = 0;
     int rc;
 
     for (; s->read_cursor < s->sums.pages && n < s->at_once; s->read_cursor++)
-        if (s->sums.sums[s->read_cursor] == 0 && !dirty_has(deferred, s->read_cursor))
+        if (s->sums.sums[s->read_cursor] == 0 && !dirty_has(carry, s->read_cursor))
             s->pfns[n++] = s->read_cursor;
     rc = n > 0 ? s->guest->ops->copy(s->guest, s->pfns, n, s->places, s->types, e) : 0;
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         note(s, s->pfns[i], s->types[i], s->places[i]);
-    return s->read_cursor < s->sums.pages;
+        dirty_set(&s->anew, s->pfns[i]);
+    }
+    return s->read_cursor < s->sums.pages ? 1 : leave_out_late(s, carry, e);
 }
 
 int epoch_sums_put(struct epoch_sums *s, struct sink *out)

@@ -2,7 +2,8 @@
  * (`protect --verify-every`). Pages that the pause copies are noted as they were copied, because that is
  * what the backup gets: the few that a host writes even then (rings of the store, the console, the
  * emulator) change between any two looks. All others are read anew: whatever was copied in an earlier
- * epoch must still be what it was. Without an interval it holds nothing and does nothing. */
+ * epoch must still be what it was, unless the log has it when all is read: a device's other end may fill
+ * buffers of a guest that lies still, and they are the next epoch's. Without an interval it holds nothing and does nothing. */
 #ifndef REPLICATOR_ENGINE_EPOCH_SUMS_H
 #define REPLICATOR_ENGINE_EPOCH_SUMS_H
 
@@ -22,6 +23,7 @@ struct epoch_sums {
     struct pagesums sums;
     bool is_on;            /* of the open epoch */
     uint64_t read_cursor, put_cursor;
+    struct dirty anew, late; /* pages that were read anew; what the log has since the pause's own look */
     size_t at_once;
     uint8_t *room;         /* that pages are read into */
     uint8_t **places;
@@ -42,8 +44,9 @@ void epoch_sums_drop(struct epoch_sums *s);
 /* What this pause has copied. */
 void epoch_sums_note(struct epoch_sums *s, const uint64_t *pfns, const uint8_t *types, uint8_t *const *pages,
                      size_t n);
-/* Reads some of the rest, but for pages that the epoch could not have (`deferred`): 1 more is left, 0. */
-MUST_CHECK int epoch_sums_read(struct epoch_sums *s, const struct dirty *deferred, struct err *e);
+/* Reads some of the rest, but for pages that the epoch could not have, which are in the carry: 1 more is
+ * left, 0 all is read, and what was written meanwhile is in the carry, too. */
+MUST_CHECK int epoch_sums_read(struct epoch_sums *s, struct dirty *carry, struct err *e);
 
 /* Appends the next record: 1, 0 none is left (or they are not taken), -ENOBUFS. */
 MUST_CHECK int epoch_sums_put(struct epoch_sums *s, struct sink *out);

@@ -84,6 +84,58 @@ static void a_page_that_changed_past_the_log_shows(void **state UNUSED)
     pagesums_close(&told);
 }
 
+static void what_is_written_in_the_pause_is_the_next_epochs(void **state UNUSED)
+{
+    static uint8_t copied[PAGE_BYTES];
+    struct pagesums told;
+    struct epoch_end end;
+    struct err e;
+    int rc;
+
+    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
+    begin(0);
+    assert_int_equal(pause_and_tell(&told), 0);
+    finish(&end);
+    acked();
+    guest_writes(5);
+    begin(0);
+    epoch_out_verify(&b->out);
+    assert_int_equal(pass(false), 0);
+    memcpy(copied, b->guest.memory[5], PAGE_BYTES);
+    guest_writes(5); /* by whoever can while it lies still: a copy is what it was, */
+    guest_writes(6); /* and what was not copied can't be compared */
+    while ((rc = epoch_out_verify_rest(&b->out, &e)) == 1)
+        ;
+    assert_int_equal(rc, 0);
+    assert_true(b->out.sums.sums.sums[5] == pagesums_of(copied) && b->out.sums.sums.sums[6] == 0);
+    assert_true(dirty_has(&b->out.carry, 5) && dirty_has(&b->out.carry, 6));
+    assert_int_equal(dirty_count(&b->out.carry), 2);
+    pagesums_close(&told);
+}
+
+static void a_log_that_fails_behind_the_reading_loses_no_page(void **state UNUSED)
+{
+    struct pagesums told;
+    struct epoch_end end;
+    struct err e;
+    int rc;
+
+    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
+    begin(0);
+    assert_int_equal(pause_and_tell(&told), 0);
+    finish(&end);
+    acked();
+    begin(0);
+    epoch_out_verify(&b->out);
+    assert_int_equal(pass(false), 0);
+    b->guest.dirty_fails = true;
+    while ((rc = epoch_out_verify_rest(&b->out, &e)) == 1)
+        ;
+    assert_true(rc < 0);
+    assert_int_equal(dirty_count(&b->out.carry), PAGES);
+    pagesums_close(&told);
+}
+
 static void nothing_is_said_of_pages_that_the_epoch_could_not_have(void **state UNUSED)
 {
     struct pagesums told;
@@ -121,6 +173,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_page_that_changed_past_the_log_shows, set_up_verifying, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_said_of_pages_that_the_epoch_could_not_have,
                                         set_up_verifying, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_written_in_the_pause_is_the_next_epochs, set_up_verifying,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_log_that_fails_behind_the_reading_loses_no_page, set_up_verifying,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_switchover_is_always_verified, set_up_verifying, tear_down),
     };
 

@@ -146,7 +146,7 @@ static void every_page_of_the_replica_that_differs_is_found(void **state UNUSED)
         commit_as_it_is();
         assert_int_equal(compare(), 0);
         assert_true(b->stage.compared.differing == 1 + (other != pfn));
-        assert_true(b->stage.compared.first_pfn == (other < pfn ? other : pfn));
+        assert_true(b->stage.compared.pfns[0] == (other < pfn ? other : pfn));
         memcpy(b->model.memory, b->guest, PAGES * PAGE_BYTES);
         b->committed = b->epoch;
     }
