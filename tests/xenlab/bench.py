@@ -3,7 +3,8 @@
 load, in turns; beside it the same guest under neither. Everything is in emulated machines: only ratios within
 one run mean anything.
 
-ROUNDS=N (3), WINDOW=S seconds each (10), INTERVAL=MS (200), TIMEOUT=S (2), CUTS=N takeovers (3), JSON=FILE.
+ROUNDS=N (3), WINDOW=S seconds each (10), INTERVAL=MS (200), TIMEOUT=S (2), CUTS=N takeovers of ours, and one
+of xl's (3), TRIALS=N pauses whose parts are told (40); 0: not that. JSON=FILE.
 
 gap         how long the guest's program stood still at a checkpoint, by the guest's own clock: the longest
             gaps of a window between two of its steps, as many as there were checkpoints
@@ -20,12 +21,14 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bench_side  # noqa: E402
+from lab import BUILD  # noqa: E402
 from tap import Test  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 WINDOW = float(os.environ.get("WINDOW", "10"))
 INTERVAL = int(os.environ.get("INTERVAL", "200"))
 TIMEOUT = int(os.environ.get("TIMEOUT", "2"))
+TRIALS = int(os.environ.get("TRIALS", "40"))
 CUTS = int(os.environ.get("CUTS", "3"))
 WATCHED = 20  # seconds that xl is given to take over
 NAME = "bench"
@@ -121,6 +124,33 @@ def take_turns(test, rows):
                 {key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}))
 
 
+def trial(test, kind, span):
+    """What a pause is made of, taken without sending anything: medians, µs (pages: pages)."""
+    name = f"trial-{kind}-{span}"
+    test.observer.close()
+    test.observer = test.observe(name)
+    test.lab.guest("a", name, kind, **{**LOAD, "span": span})
+    test.observer.wait_steps(name, 20)
+    said = test.lab.run("a", "/usr/local/bin/pause_trial", name, TRIALS, INTERVAL).stdout.decode()
+    test.lab.run("a", "xl", "destroy", name)
+    lines = [line.split() for line in said.splitlines()]
+    return {words[0]: float(words[1]) for words in lines if len(words) == 4 and words[1].isdigit()}
+
+
+def try_parts(test, result):
+    """In few pages and in many, so that what a page costs can be told from what a pause costs."""
+    test.lab.put("a", BUILD / "xenlab/pause_trial", "/usr/local/bin")
+    columns = {f"{kind}, {span} MiB": trial(test, kind, span) for kind, span in (("pvh", 3), ("pvh", 48), ("hvm", 3))}
+    result["trials_us"] = columns
+    print(f"{'a pause, median us':18}" + "".join(f"{column:>14}" for column in columns))
+    for part in columns["pvh, 3 MiB"]:
+        print(f"{part:18}" + "".join(f"{parts[part]:14,.0f}" for parts in columns.values()), flush=True)
+    few, many = columns["pvh, 3 MiB"], columns["pvh, 48 MiB"]
+    print("a page more: " + ", ".join(
+        f"{part} {(many[part] - few[part]) / (many['pages'] - few['pages']):.2f}" for part in
+        ("types", "map", "copy", "unmap")) + " us", flush=True)
+
+
 def cut_under(test, kind):
     """Seconds from the cut until the guest is heard from b, or None; and what is on b then."""
     test.hosts()
@@ -166,10 +196,11 @@ def print_table(rows, result):
     print(f"{'':26}{XL:>14}{OURS + ', x xl':>27}{PACED + ', x xl':>27}  wanted (!: missed)")
     for words, key, form, wanted in ROWS:
         print_row(rows, result, words, key, form, wanted)
+    result["parts_ms"] = {}
     for column in (OURS, PACED):
         ours = rows[column]
         parts = {part: statistics.median(row["parts_ms"][part] for row in ours) for part in ours[0]["parts_ms"]}
-        result["parts_ms"] = parts
+        result["parts_ms"][column] = parts
         print(f"{column}: pause {median(ours, 'pause_ms'):.1f} ms, of it " +
               ", ".join(f"{part} {ms:.1f}" for part, ms in parts.items()) +
               f"; {median(ours, 'dirty_pages'):.0f} dirty pages", flush=True)
@@ -187,7 +218,11 @@ def main(test):
     take_turns(test, rows)
     for fault in observer.faults()[:5]:
         test.say(fault)
-    print_table(rows, result)
+    if ROUNDS:
+        print_table(rows, result)
+    if TRIALS:
+        test.lab.run("a", "xl", "destroy", NAME)
+        try_parts(test, result)
     result["takeover_s"] = []
     for number in range(CUTS):
         seconds, _ = cut_under(test, bench_side.Replicator)

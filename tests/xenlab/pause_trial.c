@@ -20,8 +20,8 @@
 #define PARTS      13u
 
 static const char *const part_names[PARTS] = {
-    "suspend",  "of it QEMU", "dirty log",  "types", "map",         "copy", "state",
-    "of it QEMU", "resume",   "of it QEMU", "unmap", "whole pause", "pages",
+    "suspend",    "suspend-qemu", "log",         "types", "map",         "copy", "state",
+    "state-qemu", "resume",       "resume-qemu", "unmap", "whole-pause", "pages",
 };
 
 struct trial {
