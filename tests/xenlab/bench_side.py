@@ -94,12 +94,14 @@ done
 
 
 def raise_priority(lab):
-    """Of the emulated machines, so that what else runs on this one disturbs less; not needed."""
+    """Of the emulated machines, so that what else runs on this one disturbs less; not needed. Where the
+    kernel groups tasks by their sessions it is the group's priority that counts."""
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
             if any(f"xenlab-{lab.name}-{host}".encode() in words for host in "ab"):
                 for task in (process / "task").iterdir():
                     os.setpriority(os.PRIO_PROCESS, int(task.name), -10)
+                (process / "autogroup").write_text("-10")
         except OSError:
             continue

@@ -200,7 +200,7 @@ class Lab:
     def qemu(self, host):
         image = pathlib.Path((self.dir / "image").read_text())
         linux = f"console=hvc0 quiet panic=-1 mitigations=off net.ifnames=0 lab_host={host}"
-        args = ["qemu-system-x86_64", "-machine", "q35,usb=off", "-accel", "tcg,tb-size=256", "-smp", "1",
+        args = ["qemu-system-x86_64", "-machine", "q35,usb=off", "-accel", "tcg,tb-size=256", "-smp", os.environ.get("XENLAB_CPUS", "1"),
                 # What Xen trips over under emulation is off: SMAP faults in dom0's first iret,
                 # MONITOR makes Xen's idle loop #GP, RDTSCP ends PVH guests.
                 "-cpu", "EPYC,-avx,-avx2,-smap,-smep,-monitor,-rdtscp,+svm,+npt",
