@@ -370,8 +370,12 @@ int guest_xen_adopt(const struct xen_shape *shape, uint32_t domid, struct guest 
     x->shape = *shape;
     x->is_held = true;
     snprintf(number, sizeof(number), "%" PRIu32, domid);
-    if ((rc = xen_host_open(&x->host, e)) < 0 ||
-        (rc = xen_domain_find(&x->host, number, &x->domain, e)) < 0 || (rc = open_parts(x, e)) < 0) {
+    if ((rc = xen_host_open(&x->host, e)) == 0) {
+        x->shape.xen_major = x->host.major; /* states that it saves from now on are this one's */
+        x->shape.xen_minor = x->host.minor;
+        rc = xen_domain_find(&x->host, number, &x->domain, e);
+    }
+    if (rc < 0 || (rc = open_parts(x, e)) < 0) {
         xen_close(&x->base);
         return rc;
     }

@@ -45,7 +45,7 @@ struct domain_ops {
     int (*run)(struct domain *d, struct guest *g, struct err *e);
 
     /* The guest that runs here shall be protected in turn: gives it a netbuf, which passes, and leaves it
-     * running. Once it has one, nothing. -EOPNOTSUPP when another process can and must do that. */
+     * running. Once it has one, nothing. */
     int (*hold)(struct domain *d, const struct domain_options *o, struct err *e);
 
     /* For proofs, while paused: the guest answers for its own memory. -EUCLEAN naming the first bad

@@ -32,8 +32,16 @@ static const char *which_of(const char *spec)
                                                                           : spec;
 }
 
+/* Also of a whole description, which is what a guest that was activated here has for a spec. */
 static int xen_name(const char *spec, char ret[GUEST_NAME_MAX + 1], struct err *e)
 {
+    struct xen_shape shape;
+    struct err unused;
+
+    if (xen_shape_parse(spec, &shape, &unused) == 0) {
+        strcpy(ret, shape.name);
+        return 0;
+    }
     return guest_xen_name(which_of(spec), ret, e);
 }
 
@@ -185,10 +193,10 @@ static int xen_run(struct domain *d, struct guest *g, struct err *e)
     return rc;
 }
 
-/* It lives without this process. */
-static int xen_hold(UNUSED struct domain *d, UNUSED const struct domain_options *o, struct err *e)
+/* Its interfaces are there since xl connected them; frames that are on their way pass. */
+static int xen_hold(struct domain *d, const struct domain_options *o, struct err *e)
 {
-    return err_set(e, EOPNOTSUPP, "a Xen domain is protected by a process of its own: replicator protect xen:NAME");
+    return d->netbuf ? 0 : open_network(xen_of(d), o, e);
 }
 
 static int xen_check(UNUSED struct domain *d, struct err *e)
