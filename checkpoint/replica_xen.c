@@ -315,7 +315,9 @@ static int begin_activation(struct replica_of_xen *x, struct err *e)
 
     if (x->state_bytes == 0)
         return err_set(e, ENOENT, "no epoch of %s was ever committed here", x->shape.name);
-    if ((rc = replica_xen_tail(&to, (struct view){ x->state, x->state_bytes }, e)) < 0 ||
+    /* Before xl finds out, for whom there is no second try: what went since the start may come back. */
+    if ((rc = replica_xen_check_devices(&x->config, e)) < 0 ||
+        (rc = replica_xen_tail(&to, (struct view){ x->state, x->state_bytes }, e)) < 0 ||
         (rc = rename_domain(x, e)) < 0)
         return rc;
     if (replica_xen_memory_trim(&x->memory, &unused) == 0) /* else it has a few more: it may run */

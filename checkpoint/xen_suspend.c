@@ -113,12 +113,44 @@ void xen_suspend_close(struct xen_suspend *s)
 
 /* ---- asking ------------------------------------------------------------------------------------ */
 
-static int ask_by_store(const struct xen_suspend *s, struct err *e)
+/* Writes `to` where `from` stands (both "" or REQUEST), in a transaction, because the guest answers at the
+ * same place and an operator may ask for something else there, which must not be lost. 1: done; 0: something
+ * else stands there; -1: the store failed, and errno. */
+static int replace_request(const struct xen_suspend *s, const char *from, const char *to)
 {
+    struct xs_handle *store = s->host->store;
     char path[64];
 
     control_path(s, path);
-    return xen_store_write(s->host, path, REQUEST, e);
+    for (;;) {
+        xs_transaction_t t = xs_transaction_start(store);
+        unsigned length;
+        AUTO_FREE char *text = t != XBT_NULL ? xs_read(store, t, path, &length) : NULL;
+        bool is_there = t != XBT_NULL && strcmp(text ? text : "", from) == 0;
+        bool is_written = is_there && xs_write(store, t, path, to, (unsigned)strlen(to));
+
+        if (t == XBT_NULL)
+            return -1;
+        if (!is_written) {
+            (void)xs_transaction_end(store, t, true);
+            return is_there ? -1 : 0;
+        }
+        if (xs_transaction_end(store, t, false))
+            return 1;
+        if (errno != EAGAIN)
+            return -1;
+    }
+}
+
+/* A request of ours that nobody has read is as good as a new one. */
+static int ask_by_store(struct xen_suspend *s, struct err *e)
+{
+    int rc = replace_request(s, "", REQUEST);
+
+    if (rc == 0)
+        rc = replace_request(s, REQUEST, REQUEST);
+    s->is_due = rc == 0;
+    return rc < 0 ? xen_host_failed(s->host, e, "the domain can't be asked to suspend") : 0;
 }
 
 static int ask(struct xen_suspend *s, struct err *e)
@@ -139,31 +171,13 @@ static int ask(struct xen_suspend *s, struct err *e)
     return ask_by_store(s, e);
 }
 
-/* Takes the request back where the guest has not seen it yet: true. A transaction, because the guest
- * may answer between the look and the write. */
-static bool take_back(const struct xen_suspend *s)
+/* Takes the request back where the guest has not seen it yet: true. */
+static bool take_back(struct xen_suspend *s)
 {
-    struct xs_handle *store = s->host->store;
-    char path[64];
+    bool was_due = s->is_due;
 
-    control_path(s, path);
-    for (;;) {
-        xs_transaction_t t = xs_transaction_start(store);
-        unsigned length;
-        AUTO_FREE char *text = t != XBT_NULL ? xs_read(store, t, path, &length) : NULL;
-        bool is_unseen = text && strcmp(text, REQUEST) == 0;
-
-        if (t == XBT_NULL)
-            return false;
-        if (!is_unseen || !xs_write(store, t, path, "", 0)) {
-            (void)xs_transaction_end(store, t, true);
-            return false;
-        }
-        if (xs_transaction_end(store, t, false))
-            return true;
-        if (errno != EAGAIN)
-            return false;
-    }
+    s->is_due = false;
+    return was_due || replace_request(s, REQUEST, "") > 0;
 }
 
 /* The first deadline is the guest's to answer, the second its to be done when it has. */
@@ -181,7 +195,8 @@ static int timed_out(struct xen_suspend *s, const struct xen_look *look, struct 
     }
     s->is_asked = false;
     return look->is_paused ? err_set(e, ETIMEDOUT, "the guest is paused: xl unpause lets it go on")
-                           : err_set(e, ETIMEDOUT, "the guest does not suspend: are its Xen drivers loaded?");
+                           : err_set(e, ETIMEDOUT, "the guest does not suspend: is it shutting down? are its Xen "
+                                            "drivers loaded?");
 }
 
 int xen_suspend_ask(struct xen_suspend *s, uint64_t timeout_ns, struct err *e)
@@ -214,8 +229,10 @@ int xen_suspend_poll(struct xen_suspend *s, struct err *e)
         rc = err_set(e, ECANCELED, "domain %" PRIu32 " has ended", s->domain.domid);
     else if (rc == 0 && look.is_suspended)
         rc = 1;
+    else if (rc == 0 && s->is_due)
+        rc = ask_by_store(s, e);
     if (rc != 0) {
-        s->is_asked = false;
+        s->is_asked = s->is_due = false;
         return rc;
     }
     return clock_now_ns() < s->until_ns ? 0 : timed_out(s, &look, e);

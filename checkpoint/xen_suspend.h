@@ -22,6 +22,7 @@ struct xen_suspend {
     int port, lock_fd;
     bool is_watching;
     bool is_asked;    /* to suspend, until xen_suspend_poll() says how it ended */
+    bool is_due;      /* but not told yet: somebody else's request (xl shutdown) is not read yet */
     bool is_answered; /* too late to take the request back */
     bool is_unwanted; /* given up all the same: it may still suspend */
     uint64_t until_ns;

@@ -167,6 +167,9 @@ static json_t *settle_activation(struct backup_daemon *d, const struct control_r
 
     if (s.state == B_ACTIVE)
         return control_done("active");
+    if (s.state == B_ENDED && s.end_reason == BACKUP_END_LOST)
+        return control_refusal(EXIT_FAILED, "the replica was lost while it was made to run, and can't be tried "
+                               "again: the log of receive says why (event=lost)");
     if (s.state == B_ENDED || s.refusal == REFUSED_NO_CHECKPOINT)
         return control_refusal(EXIT_REFUSED_NO_CHECKPOINT, "no complete checkpoint is held that may run");
     if (s.refusal != REFUSED_FENCING)

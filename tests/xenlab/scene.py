@@ -8,7 +8,6 @@ import service
 NAME = "scene"
 OTHER = {"a": "b", "b": "a"}
 OPTIONS = ("--interval", "500ms", "--timeout", "5s")
-ARBITER = "file:/host/arbiter"
 # Ends what no domain needs; of what runs on this host, that is all but the domains themselves.
 END = """
 pids=$(busybox pidof replicator replicator-test) && kill -KILL $pids
@@ -56,8 +55,6 @@ class Scene:
         if self.primary:
             return
         self.primary = "a"
-        self.test.hosts()
-        self.lab.sh("a", "rm -rf /host/arbiter/*")
         self.lab.guest("a", NAME, self.kind)
         self.observer.wait_steps(NAME, 5)
 
@@ -84,7 +81,9 @@ class Scene:
         if self.test.bad != self.bad_before:
             host = None
         for one in "ab":
-            self.lab.thaw(one)
+            if host is None:
+                self.lab.thaw(one)
+                self.lab.link(one, "up")
             self.lab.run(one, "sh", "-c", END, NAME if one == host else "", check=False)
         if host is None:
             self.observer.of(NAME).boot = None  # the next one is another

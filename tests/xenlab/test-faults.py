@@ -155,6 +155,64 @@ def killed_xl(scene):
     return scene.primary
 
 
+# ---------------------------------------------------------------- the activation
+
+
+def bridge_gone(scene):
+    """What went since the start is missed before there is no way back, and may come back."""
+    if not protected(scene):
+        return None
+    scene.lab.sh(scene.backup, "ip link set xenbr0 down && ip link set xenbr0 name elsewhere")
+    scene.pid("primary", scene.primary, "STOP")
+    missed = scene.receiver.wait_said("event=fault")
+    scene.check(missed and "no bridge xenbr0" in missed, "the backup says what it lacks", missed)
+    scene.lab.sh(scene.backup, "ip link set elsewhere name xenbr0 && ip link set xenbr0 up")
+    scene.goes_on(scene.backup)
+    scene.pid("primary", scene.primary, "CONT")
+    scene.is_fenced()
+    scene.is_only_on(scene.backup)
+    return scene.backup
+
+
+def xl_fails(scene):
+    """The replica is lost and that is said; a guest whose host was alive after all is not."""
+    if not protected(scene, arbiter="manual", receiver={"arbiter": "manual"}.items()):
+        return None
+    since = len(scene.protector.events)
+    scene.lab.sh(scene.backup, "mv /host/guest/vif-lab /host/guest/away")
+    scene.pid("primary", scene.primary, "STOP")
+    done = scene.lab.run(scene.backup, "replicator", "activate", NAME, "--fenced-by", "lab", "--timeout", "300s",
+                         check=False)
+    scene.check(done.returncode == 1 and b"lost" in done.stderr, "activate says that the replica is lost",
+                f"{done.returncode}: {done.stderr.decode()}")
+    lost = scene.receiver.wait_said("event=lost")
+    scene.check(lost and "xl restore ended with" in lost, "the log says what xl said", lost)
+    scene.lab.sh(scene.backup, "mv /host/guest/away /host/guest/vif-lab")
+    done = scene.lab.run(scene.backup, "replicator", "activate", NAME, "--fenced-by", "lab", check=False)
+    scene.check(done.returncode == 7, "there is nothing to try again", f"{done.returncode}: {done.stderr.decode()}")
+    scene.is_only_on(scene.primary)
+    scene.pid("primary", scene.primary, "CONT")
+    scene.goes_on(scene.primary)
+    scene.is_protected_again(since)
+    return scene.primary
+
+
+def stopped_in_a_pause(scene):
+    """Of a guest that can't be suspended: the end waits for no guest."""
+    if not protected(scene):
+        return None
+    scene.pid("backup", scene.backup, "STOP")  # so that the token goes to who asks first
+    scene.lab.run(scene.primary, "xl", "pause", NAME)
+    scene.pid("primary", scene.primary, "TERM")
+    done = scene.lab.run(scene.primary, "replicator", "status", NAME, check=False)
+    scene.check(done.returncode == 0, "it answers meanwhile", done.stderr.decode())
+    scene.check(scene.protector.wait_end() == 0, "protection ends")
+    scene.lab.run(scene.primary, "xl", "unpause", NAME)
+    scene.pid("backup", scene.backup, "CONT")
+    scene.goes_on(scene.primary)
+    return scene.primary
+
+
 # ---------------------------------------------------------------- the guest itself
 
 
@@ -203,6 +261,9 @@ FAULTS = {
     "protect killed in a pause and recovered from": recovered,
     "receive killed": killed_receive,
     "xl of the replica killed": killed_xl,
+    "bridge of the backup gone at the failover": bridge_gone,
+    "xl failing at the activation": xl_fails,
+    "protect stopped while the guest can't be suspended": stopped_in_a_pause,
     "guest shut down": ended_by(f"xl shutdown {NAME}", SHUT_DOWN),
     "guest rebooted": ended_by(f"xl reboot {NAME}", "the guest rebooted", SHUT_DOWN, stays=boots_again),
     "guest destroyed": ended_by(f"xl destroy {NAME}", SHUT_DOWN),
