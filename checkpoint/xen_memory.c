@@ -131,24 +131,22 @@ int xen_memory_types(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8
     return 0;
 }
 
-/* Copies the pages that are mapped at `at`; of the others, types become DEFERRED. m->frames was the
- * mapping's and becomes the copy's. */
-static void copy_mapped(const struct xen_memory *m, const uint8_t *at, size_t n, uint8_t *types)
+size_t xen_memory_sort(uint8_t *types, size_t n, const int *errors, uint64_t *ret_frames, uint8_t **places)
 {
-    size_t there = 0;
+    size_t mapped = 0, there = 0;
 
-    for (size_t i = 0, k = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (types[i] != PAGE_TYPE_NORMAL)
             continue;
-        if (m->errors[k] == 0) {
-            m->frames[there] = k;
-            m->places[there++] = m->places[k];
+        if (errors[mapped] == 0) {
+            ret_frames[there] = mapped;
+            places[there++] = places[mapped];
         } else {
             types[i] = PAGE_TYPE_DEFERRED;
         }
-        k++;
+        mapped++;
     }
-    pagecopy(m->places, at, m->frames, there);
+    return there;
 }
 
 static int copy_batch(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8_t *const *to,
@@ -175,7 +173,7 @@ static int copy_batch(struct xen_memory *m, const uint64_t *pfns, size_t n, uint
     if (!at)
         return xen_host_failed(m->host, e, "%zu pages of domain %" PRIu32 " can't be mapped", mapped,
                                m->domain.domid);
-    copy_mapped(m, at, mapped, types);
+    pagecopy(m->places, at, m->frames, xen_memory_sort(types, n, m->errors, m->frames, m->places));
     if (keep && m->kept_count < XEN_MAPPINGS_MAX)
         m->kept[m->kept_count++] = (struct xen_mapping){ at, mapped };
     else

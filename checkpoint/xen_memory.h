@@ -57,4 +57,9 @@ MUST_CHECK int xen_memory_copy(struct xen_memory *m, const uint64_t *pfns, size_
 
 void xen_memory_settle(struct xen_memory *m);
 
+/* Of n pages the ordinary ones were mapped one behind the other, errors[k] says how that went for the k-th
+ * of them, and places[k] is where it goes to. Leaves in ret_frames (places in the mapping) and places those
+ * that can be copied, and says how many; of the others, types become PAGE_TYPE_DEFERRED. Pure. */
+size_t xen_memory_sort(uint8_t *types, size_t n, const int *errors, uint64_t *ret_frames, uint8_t **places);
+
 #endif

@@ -303,7 +303,7 @@ static const struct row rows[] = {
     ROW(HEARTBEAT, GUEST_ANY, nothing, false),
     ROW(CPU_INFO, GUEST_ANY, nothing, false),
     ROW(STATS, GUEST_ANY, nothing, false),
-    ROW(FOREIGN_STATE, GUEST_ANY, libxc_foreign, false),
+    ROW(FOREIGN_STATE, GUEST_ANY, libxc_foreign, true),
 };
 
 static const struct row *row_of(uint32_t type)
