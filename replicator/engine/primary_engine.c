@@ -149,6 +149,22 @@ static int take_verified(struct primary_engine *p, const struct record *rec, str
     return 0;
 }
 
+/* It is asked again every second, and refuses as often: that is news once. */
+static void take_verdict(struct primary_engine *p, const struct hello_ack *h)
+{
+    struct err before = p->refusal;
+
+    p->refusal = (struct err){ 0 };
+    if (h->verdict == HELLO_OK)
+        return;
+    err_set(&p->refusal, ECONNREFUSED, "the backup refused: %s%s%s", hello_verdict_words(h->verdict),
+            h->text[0] ? ": " : "", h->text);
+    p->why = p->refusal;
+    if (strcmp(before.text, p->refusal.text) != 0)
+        primary_say(p, LOG_LEVEL_WARNING, "event=refused domain=%s role=primary session=%" PRIu64 " reason=\"%s\"",
+                    p->about.name, p->proto.session, p->refusal.text);
+}
+
 static int take_record(struct primary_engine *p, const struct record *rec, struct err *e)
 {
     union {
@@ -166,10 +182,8 @@ static int take_record(struct primary_engine *p, const struct record *rec, struc
         rc = hello_ack_get(rec, &m.hello_ack, e);
         ev.type = PE_HELLO_ACK;
         ev.hello_ack = &m.hello_ack;
-        if (rc == 0 && m.hello_ack.verdict != HELLO_OK)
-            err_set(&p->why, ECONNREFUSED, "the backup refused: %s%s%s",
-                    hello_verdict_words(m.hello_ack.verdict), m.hello_ack.text[0] ? ": " : "",
-                    m.hello_ack.text);
+        if (rc == 0)
+            take_verdict(p, &m.hello_ack);
         break;
     case (uint32_t)RECORD_ACK:
         rc = ack_get(rec, &m.ack, e);

@@ -40,6 +40,7 @@ struct primary_engine {
     uint32_t remembered_term;
     const char *phase;             /* last one said */
     struct err why;                /* of the last loss or fault, for the next line said */
+    struct err refusal;            /* the backup's words, said once as long as they are the same */
 
     uint64_t paused_at_ns, acked_at_ns, epochs_acked, dirty_last;
     bool is_paused;

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ struct bench {
     struct primary_world world;
     uint64_t now;
     int ends[2];
+    unsigned refusals; /* said */
 };
 
 /* ---- the guest ----------------------------------------------------------------------------------- */
@@ -123,8 +125,12 @@ static int bench_remember(UNUSED void *context, UNUSED const struct primary_past
     return 0;
 }
 
-static void bench_say(UNUSED void *context, UNUSED int level, UNUSED const char *text)
+static void bench_say(void *context, UNUSED int level, const char *text)
 {
+    struct bench *b = context;
+
+    if (strstr(text, "event=refused"))
+        b->refusals++;
 }
 
 static void bench_epoch_done(UNUSED void *context)
@@ -251,11 +257,40 @@ static void the_end_is_wanted_more_than_a_switchover(void **state UNUSED)
     close_bench(&b);
 }
 
+/* It connects anew and hears the same verdict. */
+static void refuse(struct bench *b, const char *words)
+{
+    struct hello_ack no = { .lineage = LINEAGE, .verdict = HELLO_RESOURCES, .term = 1 };
+
+    b->now += 2 * NS_PER_S;
+    work(b);
+    assert_int_equal(status_of(b).state, P_GREETING);
+    no.session = status_of(b).session;
+    snprintf(no.text, sizeof(no.text), "%s", words);
+    answer(b, &no, NULL);
+    work(b);
+    assert_int_equal(status_of(b).state, P_OFF);
+}
+
+static void a_refusal_is_said_once_as_long_as_it_is_the_same(void **state UNUSED)
+{
+    struct bench b;
+
+    open_bench(&b);
+    for (unsigned i = 0; i < 3; i++)
+        refuse(&b, "no bridge");
+    assert_int_equal(b.refusals, 1);
+    refuse(&b, "no disk");
+    assert_int_equal(b.refusals, 2);
+    close_bench(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stop_does_not_wait_for_a_guest_that_suspends),
         cmocka_unit_test(the_end_is_wanted_more_than_a_switchover),
+        cmocka_unit_test(a_refusal_is_said_once_as_long_as_it_is_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

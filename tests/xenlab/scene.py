@@ -55,6 +55,7 @@ class Scene:
         if self.primary:
             return
         self.primary = "a"
+        self.observer.of(NAME).boot = None  # another guest than the one before
         self.lab.guest("a", NAME, self.kind)
         self.observer.wait_steps(NAME, 5)
 
@@ -85,8 +86,6 @@ class Scene:
                 self.lab.thaw(one)
                 self.lab.link(one, "up")
             self.lab.run(one, "sh", "-c", END, NAME if one == host else "", check=False)
-        if host is None:
-            self.observer.of(NAME).boot = None  # the next one is another
         self.primary = host
 
     # ------------------------------------------------------------ what is done to it

@@ -49,7 +49,7 @@ def is_refused(test, receiver, what, words):
     said = (done.stdout + done.stderr).decode(errors="replace")
     test.check(done.returncode == 1 and all(one in said for one in words), f"check misses {what}", said)
     protector = service.protect(test.lab, "a", "b", NAME, *OPTIONS)
-    refused = protector.wait_said("the backup refused")
+    refused = protector.wait_said("event=refused")
     test.check(refused and all(one in refused for one in words), f"protect says that {what} is missing", protector.said())
     there = receiver.wait_said("event=refused")
     test.check(there and any(words[0] in line for line in receiver.errors), f"so does the backup ({what})",
