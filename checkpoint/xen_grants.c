@@ -68,12 +68,9 @@ int xen_grants_look(const struct xen_host *h, const struct xen_domain *d, struct
     at = xenforeignmemory_map(h->memory, d->domid, PROT_READ, (size_t)n, frames, errors);
     if (!at)
         return failed(h, d, e);
-    for (int i = 0; i < n; i++) {
-        if (frames[i] < into->pages)
-            dirty_set(into, frames[i]);
+    for (int i = 0; i < n; i++)
         if (errors[i] == 0)
             xen_grants_pick(at + (size_t)i * PAGE_BYTES, into);
-    }
     (void)xenforeignmemory_unmap(h->memory, (void *)(uintptr_t)at, (size_t)n);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* xen_grants — pages of a domain that another one may write just now, because the domain granted them
- * (rings, buffers of its devices), and the hypervisor's own table of grants, which it writes itself. The
- * dirty log hears of the first only when the grant is unmapped, and of the second never.
+ * (rings, buffers of its devices): the dirty log hears of them only when the grant is unmapped. The table
+ * itself is the hypervisor's memory, and no part of any stream.
  * Tables of version 1, as PVH and HVM guests have them; of another one nothing is said. */
 #ifndef REPLICATOR_CHECKPOINT_XEN_GRANTS_H
 #define REPLICATOR_CHECKPOINT_XEN_GRANTS_H

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/digest.h"
 #include "checkpoint/formats/image.h"
 #include "checkpoint/record.h"
 #include "compress/codec.h"
@@ -229,6 +230,29 @@ static void a_session_of_a_xen_domain_has_its_configuration(UNUSED void **state)
     assert_string_equal(config_seen, "");
 }
 
+/* What a session's epoch has of its emulator is part of what EPOCH_END says the digest of. */
+static void the_emulators_state_is_part_of_its_epoch(UNUSED void **state)
+{
+    static const uint8_t body[24] = { 8, 0, 0, 0, 1 };
+    struct epoch_begin first = { 1, 1, 1, EPOCH_SEED };
+    struct epoch_end last = { .epoch = 1, .flags = EPOCH_SEED };
+    struct outcome o;
+    size_t at;
+
+    begin();
+    assert_int_equal(epoch_begin_put(&to, &first), 0);
+    at = sizeof(stream) - to.left;
+    put_page(3, 1);
+    put(RECORD_HVM_CONTEXT, "state", 5);
+    put(RECORD_FOREIGN_STATE, body, sizeof(body));
+    last.digest = digest_of(stream + at, sizeof(stream) - to.left - at);
+    assert_int_equal(epoch_end_put(&to, &last), 0);
+    put(RECORD_CHECKPOINT, NULL, 0);
+    read_as(&o, MODE_AUTO);
+    assert_int_equal(o.rc, 0);
+    assert_true(o.reading.checkpoints == 1 && o.page[0] == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_refusal_names_record_type_offset_and_rule),
         cmocka_unit_test(nothing_is_computed_in_32_bits),
         cmocka_unit_test(a_session_of_a_xen_domain_has_its_configuration),
+        cmocka_unit_test(the_emulators_state_is_part_of_its_epoch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
