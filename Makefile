@@ -282,10 +282,10 @@ xenlab-up: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload
 check-xen: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload $(BUILD)/xenlab/shell_driver
 	@BUILD=$(BUILD) PYTHON='$(PYTHON)' T='$(T)' bash tests/xenlab/check.sh $(sort $(wildcard tests/xenlab/test-*.py))
 
-# The same with ten times as many power cuts and every failpoint: hours.
+# The same with ten times as many power cuts, every fault and every failpoint: hours.
 .PHONY: check-xen-long
 check-xen-long:
-	@CUTS=200 HVM=50 FAILPOINTS=all TEST_TIMEOUT=36000 $(MAKE) --no-print-directory check-xen
+	@CUTS=200 HVM=50 FAULT=all FAILPOINTS=all TEST_TIMEOUT=36000 $(MAKE) --no-print-directory check-xen
 
 # Beside stock `xl remus` in the same lab; what a pause is made of. ROUNDS, WINDOW, INTERVAL, CUTS, JSON=FILE.
 .PHONY: bench-xen

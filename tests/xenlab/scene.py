@@ -26,6 +26,13 @@ done
 """
 
 
+def is_wanted(asked, words, is_short):
+    """Whether a row of a test is to be run: `asked` is nothing, "all", or words with commas between."""
+    if not asked:
+        return is_short
+    return asked == "all" or any(one in words for one in asked.split(","))
+
+
 class Scene:
     def __init__(self, test, kind="pvh"):
         self.test, self.lab, self.kind = test, test.lab, kind

@@ -10,16 +10,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from scene import NAME, Scene  # noqa: E402
+from scene import NAME, Scene, is_wanted  # noqa: E402
 from tap import Test  # noqa: E402
-
-WANTED = os.environ.get("FAILPOINTS", "")
-
-
-def is_wanted(words, is_short):
-    if not WANTED:
-        return is_short
-    return WANTED == "all" or any(one in words for one in WANTED.split(","))
 
 
 def strike(scene, one):
@@ -209,7 +201,7 @@ ROWS = [
     ("encode", "kill", 200, primary_killed, False),
     ("send_epoch", "kill", 10, primary_killed, False),
     ("send_commit", "kill", 10, primary_killed, False),
-    ("recv_ack", "kill", 10, primary_killed, True),
+    ("recv_ack", "kill", 10, primary_killed, False),
     ("lease_check", "kill", 10, primary_killed, False),
     ("after_release", "kill", 10, primary_killed, False),
     ("netlink", "kill", 80, primary_killed, False),
@@ -221,13 +213,13 @@ ROWS = [
     ("lease_check", "stop", 10, primary_stopped, True),
     ("netlink", "stop", 80, primary_stopped, False),
     ("log_on", "kill", 1, primary_killed_early, False),
-    ("capture_state", "kill", 1, primary_killed_early, True),
+    ("capture_state", "kill", 1, primary_killed_early, False),
     ("half_resumed", "kill", 1, primary_killed_early, False),
     ("primary_ask_token", "kill", 1, killed_before_the_token, False),
-    ("go_unprotected", "kill", 1, killed_with_the_token, True),
+    ("go_unprotected", "kill", 1, killed_with_the_token, False),
     ("send_detach", "kill", 1, killed_detaching, False),
     ("accept", "kill", 1, replica_killed, False),
-    ("shell_begun", "kill", 1, replica_killed, True),
+    ("shell_begun", "kill", 1, replica_killed, False),
     ("recv_page", "kill", 60, replica_killed, False),
     ("recv_page", "kill", 170, replica_killed, False),
     ("verify", "kill", 170, replica_killed, False),
@@ -239,7 +231,7 @@ ROWS = [
     ("after_apply", "kill", 10, replica_killed, False),
     ("timeout", "kill", 60, replica_killed, False),
     ("backup_ask_token", "kill", 1, replica_killed_before_the_token, False),
-    ("before_activate", "kill", 1, replica_killed_with_the_token, True),
+    ("before_activate", "kill", 1, replica_killed_with_the_token, False),
     ("shell_done", "kill", 1, replica_killed_when_whole, True),
     ("after_activate", "kill", 1, replica_killed_when_it_runs, False),
 ]
@@ -248,7 +240,7 @@ with Test("failpoints") as test:
     scene = Scene(test)
     for place, action, nth, run, is_short in ROWS:
         words = f"{place}:{action}:{nth}"
-        if is_wanted(words, is_short):
+        if is_wanted(os.environ.get("FAILPOINTS", ""), words, is_short):
             started = time.monotonic()
             scene.begin(words)
             scene.end(run(scene, words))

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Everything but a power cut that can part two hosts, end a process or end a guest: whoever has the
-guest afterwards, outside it is one guest that goes on, or none that ended by itself. FAULT=word,word:
-only those with one of them."""
+guest afterwards, outside it is one guest that goes on, or none that ended by itself. A short run
+does a part of them; FAULT=all: all of them; FAULT=word,word: those with one of the words."""
 
 import os
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from scene import NAME, SHELL_XL, Scene  # noqa: E402
+from scene import NAME, SHELL_XL, Scene, is_wanted  # noqa: E402
 from tap import Test  # noqa: E402
 
 DIRTY_LOG_MARK = "xenstore-ls -f /tool/replicator | grep dirty-log"
@@ -164,7 +164,7 @@ def bridge_gone(scene):
         return None
     scene.lab.sh(scene.backup, "ip link set xenbr0 down && ip link set xenbr0 name elsewhere")
     scene.pid("primary", scene.primary, "STOP")
-    missed = scene.receiver.wait_said("event=fault")
+    missed = scene.receiver.wait_said("event=fault", 300)
     scene.check(missed and "no bridge xenbr0" in missed, "the backup says what it lacks", missed)
     scene.lab.sh(scene.backup, "ip link set elsewhere name xenbr0 && ip link set xenbr0 up")
     scene.goes_on(scene.backup)
@@ -242,30 +242,31 @@ def is_kept(scene):
 
 
 SHUT_DOWN = "the guest shut down"
+# What is done, and whether the short run does it, too.
 FAULTS = {
-    "frozen primary": frozen,
-    "replication link cut": link("down"),
-    "backup that hears nothing": link("deaf"),
-    "backup that says nothing": link("mute"),
-    "protect killed": killed_protect,
-    "protect killed and started again": killed_and_started_again,
-    "protect killed in a pause and started again": killed_in_a_pause,
-    "protect killed in a pause and recovered from": recovered,
-    "receive killed": killed_receive,
-    "xl of the replica killed": killed_xl,
-    "bridge of the backup gone at the failover": bridge_gone,
-    "xl failing at the activation": xl_fails,
-    "protect stopped while the guest can't be suspended": stopped_in_a_pause,
-    "guest shut down": ended_by(f"xl shutdown {NAME}", SHUT_DOWN),
-    "guest rebooted": ended_by(f"xl reboot {NAME}", "the guest rebooted", SHUT_DOWN),
-    "guest destroyed": ended_by(f"xl destroy {NAME}", SHUT_DOWN),
-    "guest panicked": ended_by(f"xl sysrq {NAME} c", "the guest crashed", stays=is_kept),
+    "frozen primary": (frozen, True),
+    "replication link cut": (link("down"), True),
+    "backup that hears nothing": (link("deaf"), True),
+    "backup that says nothing": (link("mute"), True),
+    "protect killed": (killed_protect, True),
+    "protect killed and started again": (killed_and_started_again, False),
+    "protect killed in a pause and started again": (killed_in_a_pause, False),
+    "protect killed in a pause and recovered from": (recovered, True),
+    "receive killed": (killed_receive, True),
+    "xl of the replica killed": (killed_xl, True),
+    "bridge of the backup gone at the failover": (bridge_gone, False),
+    "xl failing at the activation": (xl_fails, False),
+    "protect stopped while the guest can't be suspended": (stopped_in_a_pause, False),
+    "guest shut down": (ended_by(f"xl shutdown {NAME}", SHUT_DOWN), True),
+    "guest rebooted": (ended_by(f"xl reboot {NAME}", "the guest rebooted", SHUT_DOWN), False),
+    "guest destroyed": (ended_by(f"xl destroy {NAME}", SHUT_DOWN), True),
+    "guest panicked": (ended_by(f"xl sysrq {NAME} c", "the guest crashed", stays=is_kept), True),
 }
 
 with Test("faults") as test:
     scene = Scene(test)
-    for words, run in FAULTS.items():
-        if any(one in words for one in os.environ.get("FAULT", "").split(",")):
+    for words, (run, is_short) in FAULTS.items():
+        if is_wanted(os.environ.get("FAULT", ""), words, is_short):
             started = time.monotonic()
             scene.begin(words)
             scene.end(run(scene))

@@ -69,8 +69,10 @@ def main(test):
     for what, (take, give, words) in LACKS.items():
         receiver = service.receive(test.lab, "b")
         test.lab.sh("b", take)
-        protector = is_refused(test, receiver, what, words)
-        test.lab.sh("b", give)
+        try:
+            protector = is_refused(test, receiver, what, words)
+        finally:
+            test.lab.sh("b", give)
         test.check(protector.wait(to="protected"), f"with {what} it is protected by itself", protector.said())
         test.lab.sh("a", f"kill -TERM $(cat /run/replicator/primary/{NAME}.lock)")
         test.check(protector.wait_end() == 0, f"protection ends ({what})", protector.said())
