@@ -154,6 +154,7 @@ def try_parts(test, result):
 def cut_under(test, kind):
     """Seconds from the cut until the guest is heard from b, or None; and what is on b then."""
     test.hosts()
+    bench_side.raise_priority(test.lab)
     if test.observer:
         test.observer.close()
     observer = test.observe(NAME)
