@@ -17,6 +17,7 @@
 
 LAB=name is the name of the lab (main): labs with different names don't see each other. All that a
 lab is hangs on one process, the holder; when that ends, by whatever, the kernel ends the rest.
+XENLAB_MEMORY=MIB (2048) and XENLAB_CPUS=N (1) are of each host that is started.
 HOST:/host is the same folder in both hosts and in $XENLAB_DIR/LAB/share here.
 """
 
