@@ -64,8 +64,9 @@ class Command(socketserver.StreamRequestHandler):
     def start(self, asked):
         if asked.get("tty"):
             terminal, slave = pty.openpty()
+            # It starts another process, for whose end it is to wait.
             self.child = subprocess.Popen(
-                ["setsid", "-c"] + asked["argv"], stdin=slave, stdout=slave, stderr=slave, cwd="/root",
+                ["setsid", "-c", "-w"] + asked["argv"], stdin=slave, stdout=slave, stderr=slave, cwd="/root",
                 start_new_session=True)
             os.close(slave)
             self.input, self.outputs = os.dup(terminal), {terminal: b"o"}
