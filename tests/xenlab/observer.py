@@ -51,6 +51,7 @@ class Seen:
         self.name = name
         self.host = self.boot = None
         self.step = self.chain = self.messages = 0
+        self.newest = {}        # by host: the last step that was heard from it
         self.every = None
         self.last = 0.0         # when it was heard, time.monotonic()
         self.mono_ns = self.tsc = 0
@@ -73,6 +74,7 @@ class Seen:
             self.follow(host, when, step, chain)
         self.host, self.boot, self.step, self.chain, self.last = host, boot, step, chain, when
         self.mono_ns, self.tsc = mono_ns, tsc
+        self.newest[host] = step
         self.messages += 1
         self.gaps.append(gap)
 
