@@ -327,6 +327,8 @@ static void other_fault(struct world *w, unsigned kind, uint64_t ns)
     case FAULT_guest_ends:
         if (m->exists && !m->paused)
             m->life = (enum guest_life)pick(w, GUEST_SHUT_DOWN, GUEST_CRASHED);
+        if (m->life != GUEST_RUNS && ns % 4 == 0) /* destroyed: nothing of it can be read any more */
+            w->fail_in[CALL_guest_dirty] = w->fail_forever[CALL_guest_dirty] = 1;
         if (coin(w, 400000)) { /* and its host soon after: does it come back to life? */
             strike(w, PRIMARY, STRIKE_HOST);
             w->nodes[PRIMARY].strike_countdown = (unsigned)pick(w, 1, 2 * POINTS_MAX);
