@@ -232,7 +232,7 @@ ROWS = [
     ("timeout", "kill", 60, replica_killed, False),
     ("backup_ask_token", "kill", 1, replica_killed_before_the_token, False),
     ("before_activate", "kill", 1, replica_killed_with_the_token, False),
-    ("shell_done", "kill", 1, replica_killed_when_whole, True),
+    ("shell_done", "kill", 1, replica_killed_when_whole, False),
     ("after_activate", "kill", 1, replica_killed_when_it_runs, False),
 ]
 
