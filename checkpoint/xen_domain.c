@@ -17,14 +17,30 @@ static const enum guest_life life_of_reason[] = {
     [SHUTDOWN_watchdog] = GUEST_CRASHED,   [SHUTDOWN_soft_reset] = GUEST_REBOOTED,
 };
 
-static enum guest_life life_of(const xc_dominfo_t *i)
+static enum guest_life life_of(const xc_dominfo_t *i, const struct xen_look *seen)
 {
-    bool is_suspended = i->shutdown && i->shutdown_reason == SHUTDOWN_suspend;
+    bool was_saved = seen->is_shut_down && i->shutdown_reason == SHUTDOWN_suspend && i->dying;
 
-    if (!i->shutdown || (i->dying && is_suspended)) /* one that was saved is destroyed as it lies */
+    if (!seen->is_shut_down || was_saved) /* one that was saved is destroyed as it lies */
         return i->dying ? GUEST_SHUT_DOWN : GUEST_RUNS;
     return i->shutdown_reason < ARRAY_LEN(life_of_reason) ? life_of_reason[i->shutdown_reason]
                                                           : GUEST_CRASHED;
+}
+
+void xen_domain_seen(const struct xc_dominfo *i, struct xen_look *ret)
+{
+    *ret = (struct xen_look){
+        .is_there = true,
+        .is_dying = i->dying,
+        .is_shut_down = i->shutdown || i->crashed,
+        .is_suspended = i->shutdown && i->shutdown_reason == SHUTDOWN_suspend && !i->dying,
+        .is_paused = i->paused,
+        .is_translated = i->hvm,
+        .pages = i->nr_pages,
+        .max_memkb = i->max_memkb,
+        .vcpus = i->max_vcpu_id + 1,
+    };
+    ret->life = life_of(i, ret);
 }
 
 int xen_domain_look(const struct xen_host *h, const struct xen_domain *d, struct xen_look *ret,
@@ -38,18 +54,7 @@ int xen_domain_look(const struct xen_host *h, const struct xen_domain *d, struct
         return xen_host_failed(h, e, "domain %" PRIu32 " can't be looked at", d->domid);
     if (rc < 1 || i.domid != d->domid || memcmp(i.handle, d->uuid, sizeof(d->uuid)) != 0)
         return 0;
-    *ret = (struct xen_look){
-        .is_there = true,
-        .is_dying = i.dying,
-        .is_shut_down = i.shutdown,
-        .is_suspended = i.shutdown && i.shutdown_reason == SHUTDOWN_suspend && !i.dying,
-        .is_paused = i.paused,
-        .life = life_of(&i),
-        .is_translated = i.hvm,
-        .pages = i.nr_pages,
-        .max_memkb = i.max_memkb,
-        .vcpus = i.max_vcpu_id + 1,
-    };
+    xen_domain_seen(&i, ret);
     return 0;
 }
 

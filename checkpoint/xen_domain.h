@@ -10,6 +10,8 @@
 #include "checkpoint/xen_host.h"
 #include "checkpoint/xen_shape.h"
 
+struct xc_dominfo;
+
 struct xen_domain {
     uint32_t domid;
     uint8_t uuid[16];
@@ -35,6 +37,9 @@ MUST_CHECK int xen_domain_find(const struct xen_host *h, const char *which, stru
 
 MUST_CHECK int xen_domain_look(const struct xen_host *h, const struct xen_domain *d, struct xen_look *ret,
                                struct err *e);
+
+/* What libxenctrl said of a domain that is there. One that crashed it calls crashed and not shut down. */
+void xen_domain_seen(const struct xc_dominfo *i, struct xen_look *ret);
 
 /* Whether any domain of this host has the UUID or the name, and its number. */
 bool xen_domain_has_uuid(const struct xen_host *h, const uint8_t uuid[16], uint32_t *ret_domid);

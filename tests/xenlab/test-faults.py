@@ -260,7 +260,7 @@ FAULTS = {
     "guest shut down": (ended_by(f"xl shutdown {NAME}", SHUT_DOWN), True),
     "guest rebooted": (ended_by(f"xl reboot {NAME}", "the guest rebooted", SHUT_DOWN), False),
     "guest destroyed": (ended_by(f"xl destroy {NAME}", SHUT_DOWN), True),
-    "guest panicked": (ended_by(f"xl sysrq {NAME} c", "the guest crashed", stays=is_kept), False),
+    "guest panicked": (ended_by(f"xl sysrq {NAME} c", "the guest crashed", stays=is_kept), True),
 }
 
 with Test("faults") as test:
