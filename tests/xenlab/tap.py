@@ -68,7 +68,7 @@ class Test:
         self.clean()
 
     def clean(self):
-        """Ends our processes and all domains of hosts that have power."""
+        """Ends our processes and all domains of hosts that have power, and removes what killed ones left."""
         for host in lab_module.HOSTS:
             if self.lab.is_on(host):
                 self.lab.thaw(host)
@@ -91,5 +91,7 @@ pids=$(busybox pidof replicator replicator-test) && kill -KILL $pids
 for id in $(xl list | mawk 'NR > 2 { print $2 }'); do
     xl destroy "$id"
 done
+replicator netbuf cleanup --drop >/dev/null
 rm -rf /run/replicator/*
+xenstore-rm /tool/replicator
 """
