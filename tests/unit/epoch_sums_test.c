@@ -4,18 +4,27 @@
 
 #include "tests/unit/epoch_out_bench.h"
 
+static struct pagesums told; /* by the newest epoch */
+
 static int set_up_verifying(void **state)
 {
+    struct err e;
     int rc;
 
     verify_every = 2;
     rc = set_up(state);
     verify_every = 0;
-    return rc;
+    return rc ? rc : pagesums_open(&told, PAGES, &e);
+}
+
+static int tear_down_verifying(void **state)
+{
+    pagesums_close(&told);
+    return tear_down(state);
 }
 
 /* The pause of an epoch that is verified, if its turn it is; how many pages it says something of. */
-static uint64_t pause_and_tell(struct pagesums *told)
+static uint64_t pause_and_tell(void)
 {
     uint64_t n = 0;
     struct view in;
@@ -23,7 +32,7 @@ static uint64_t pause_and_tell(struct pagesums *told)
     struct err e;
     int rc;
 
-    pagesums_clear(told);
+    pagesums_clear(&told);
     epoch_out_verify(&b->out);
     assert_int_equal(pass(false), 0);
     while ((rc = epoch_out_verify_rest(&b->out, &e)) == 1)
@@ -38,65 +47,57 @@ static uint64_t pause_and_tell(struct pagesums *told)
     in.left = (size_t)(b->sink.at - in.at);
     while (in.left > 0) {
         assert_int_equal(record_take(&in, SESSION_BODY_MAX, &rec, &e), 1);
-        assert_int_equal(pagesums_take(told, b->epoch, &rec, &e), 0);
+        assert_int_equal(pagesums_take(&told, b->epoch, &rec, &e), 0);
     }
-    for (uint64_t pfn = 0; (pfn = pagesums_next(told, pfn)) < PAGES; pfn++)
+    for (uint64_t pfn = 0; (pfn = pagesums_next(&told, pfn)) < PAGES; pfn++)
         n++;
     return n;
 }
 
+/* An epoch that is not verified: the next one's turn it is. */
+static void one_epoch_before(void)
+{
+    struct epoch_end end;
+
+    begin(0);
+    assert_int_equal(pause_and_tell(), 0);
+    finish(&end);
+    acked();
+}
+
 static void every_second_epoch_says_what_every_page_is(void **state UNUSED)
 {
-    struct pagesums told;
     struct epoch_end end;
-    struct err e;
 
-    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
     for (unsigned i = 0; i < 10; i++) {
         b->guest.types[7] = PAGE_TYPE_XTAB;
         guest_writes_some(20);
         begin(0);
-        assert_int_equal(pause_and_tell(&told), i % 2 == 0 ? 0 : PAGES - 1);
+        assert_int_equal(pause_and_tell(), i % 2 == 0 ? 0 : PAGES - 1);
         for (uint64_t pfn = 0; pfn < PAGES && i % 2; pfn++)
             assert_true(pfn == 7 || told.sums[pfn] == pagesums_of(b->staged[pfn]));
         finish(&end);
         acked();
     }
-    pagesums_close(&told);
 }
 
 static void a_page_that_changed_past_the_log_shows(void **state UNUSED)
 {
-    struct pagesums told;
-    struct epoch_end end;
-    struct err e;
-
-    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
-    begin(0);
-    assert_int_equal(pause_and_tell(&told), 0);
-    finish(&end);
-    acked();
+    one_epoch_before();
     b->guest.memory[42][0] ^= 1;
     begin(0);
-    assert_int_equal(pause_and_tell(&told), PAGES);
+    assert_int_equal(pause_and_tell(), PAGES);
     for (uint64_t pfn = 0; pfn < PAGES; pfn++)
         assert_int_equal(told.sums[pfn] == pagesums_of(b->staged[pfn]), pfn != 42);
-    pagesums_close(&told);
 }
 
 static void what_is_written_in_the_pause_is_the_next_epochs(void **state UNUSED)
 {
     static uint8_t copied[PAGE_BYTES];
-    struct pagesums told;
-    struct epoch_end end;
     struct err e;
     int rc;
 
-    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
-    begin(0);
-    assert_int_equal(pause_and_tell(&told), 0);
-    finish(&end);
-    acked();
+    one_epoch_before();
     guest_writes(5);
     begin(0);
     epoch_out_verify(&b->out);
@@ -110,21 +111,14 @@ static void what_is_written_in_the_pause_is_the_next_epochs(void **state UNUSED)
     assert_true(b->out.sums.sums.sums[5] == pagesums_of(copied) && b->out.sums.sums.sums[6] == 0);
     assert_true(dirty_has(&b->out.carry, 5) && dirty_has(&b->out.carry, 6));
     assert_int_equal(dirty_count(&b->out.carry), 2);
-    pagesums_close(&told);
 }
 
 static void a_log_that_fails_behind_the_reading_loses_no_page(void **state UNUSED)
 {
-    struct pagesums told;
-    struct epoch_end end;
     struct err e;
     int rc;
 
-    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
-    begin(0);
-    assert_int_equal(pause_and_tell(&told), 0);
-    finish(&end);
-    acked();
+    one_epoch_before();
     begin(0);
     epoch_out_verify(&b->out);
     assert_int_equal(pass(false), 0);
@@ -133,51 +127,39 @@ static void a_log_that_fails_behind_the_reading_loses_no_page(void **state UNUSE
         ;
     assert_true(rc < 0);
     assert_int_equal(dirty_count(&b->out.carry), PAGES);
-    pagesums_close(&told);
 }
 
 static void nothing_is_said_of_pages_that_the_epoch_could_not_have(void **state UNUSED)
 {
-    struct pagesums told;
-    struct epoch_end end;
-    struct err e;
-
-    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
-    begin(0);
-    assert_int_equal(pause_and_tell(&told), 0);
-    finish(&end);
-    acked();
+    one_epoch_before();
     guest_writes(9);
     b->guest.deferred[9] = true;
     begin(0);
-    assert_int_equal(pause_and_tell(&told), PAGES - 1);
+    assert_int_equal(pause_and_tell(), PAGES - 1);
     assert_true(told.sums[9] == 0);
-    pagesums_close(&told);
 }
 
 static void a_switchover_is_always_verified(void **state UNUSED)
 {
-    struct pagesums told;
-    struct err e;
-
-    assert_int_equal(pagesums_open(&told, PAGES, &e), 0);
     begin(EPOCH_SWITCHOVER);
-    assert_int_equal(pause_and_tell(&told), PAGES);
-    pagesums_close(&told);
+    assert_int_equal(pause_and_tell(), PAGES);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_second_epoch_says_what_every_page_is, set_up_verifying, tear_down),
-        cmocka_unit_test_setup_teardown(a_page_that_changed_past_the_log_shows, set_up_verifying, tear_down),
+        cmocka_unit_test_setup_teardown(every_second_epoch_says_what_every_page_is, set_up_verifying,
+                                        tear_down_verifying),
+        cmocka_unit_test_setup_teardown(a_page_that_changed_past_the_log_shows, set_up_verifying,
+                                        tear_down_verifying),
         cmocka_unit_test_setup_teardown(nothing_is_said_of_pages_that_the_epoch_could_not_have,
-                                        set_up_verifying, tear_down),
+                                        set_up_verifying, tear_down_verifying),
         cmocka_unit_test_setup_teardown(what_is_written_in_the_pause_is_the_next_epochs, set_up_verifying,
-                                        tear_down),
+                                        tear_down_verifying),
         cmocka_unit_test_setup_teardown(a_log_that_fails_behind_the_reading_loses_no_page, set_up_verifying,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_switchover_is_always_verified, set_up_verifying, tear_down),
+                                        tear_down_verifying),
+        cmocka_unit_test_setup_teardown(a_switchover_is_always_verified, set_up_verifying,
+                                        tear_down_verifying),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
