@@ -74,6 +74,10 @@ class Test:
                 self.lab.thaw(host)
                 self.lab.run(host, "sh", "-c", CLEAN, check=False)
 
+    def domains_left(self, host):
+        """What xl lists when another domain than the first is there after a minute; else nothing."""
+        return self.lab.sh(host, GONE)
+
     def observe(self, *names):
         self.observer = observer_module.Observer(self.lab, {name: guests.ip(name) for name in names})
         return self.observer
@@ -94,4 +98,14 @@ done
 replicator netbuf cleanup --drop >/dev/null
 rm -rf /run/replicator/*
 xenstore-rm /tool/replicator
+"""
+
+# A domain that was destroyed takes its time to go.
+GONE = """
+for try in $(seq 300); do
+    [ "$(xl list 2>/dev/null | wc -l)" = 2 ] && exit 0
+    busybox sleep 0.2
+done
+echo "left after a minute:"
+xl list
 """

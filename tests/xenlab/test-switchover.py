@@ -86,20 +86,9 @@ def is_ordinary(test, host, name):
     test.check(guests.mac(name) in vifs and len(vifs.splitlines()) == 2, f"{name} on {host} has its interface", vifs)
 
 
-# Until no domain but the first is there: a domain that was destroyed takes its time to go.
-GONE = """
-for try in $(seq 300); do
-    [ "$(xl list 2>/dev/null | wc -l)" = 2 ] && exit 0
-    sleep 0.2
-done
-xl list
-exit 1
-"""
-
-
 def nothing_is_left(test, host):
-    done = test.lab.run(host, "sh", "-c", GONE, check=False)
-    test.check(done.returncode == 0, f"the guests are gone from {host}", done.stdout.decode())
+    left = test.domains_left(host)
+    test.check(not left, f"the guests are gone from {host}", left)
     held = json.loads(test.lab.sh(host, "replicator netbuf list --json"))["netbufs"]
     test.check(not held, f"no output is held on {host}", str(held))
     left = test.lab.sh(host, LEFT)
