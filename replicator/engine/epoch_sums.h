@@ -3,7 +3,8 @@
  * what the backup gets: the few that a host writes even then (rings of the store, the console, the
  * emulator) change between any two looks. All others are read anew: whatever was copied in an earlier
  * epoch must still be what it was, unless the log has it when all is read: a device's other end may fill
- * buffers of a guest that lies still, and they are the next epoch's. Without an interval it holds nothing and does nothing. */
+ * buffers of a guest that lies still, and they are the next epoch's. Without an interval it holds nothing
+ * and does nothing. */
 #ifndef REPLICATOR_ENGINE_EPOCH_SUMS_H
 #define REPLICATOR_ENGINE_EPOCH_SUMS_H
 
