@@ -33,6 +33,7 @@ static int check_bridge(const struct xen_vif *vif, struct err *e)
                    "there, and is not one)" : "");
 }
 
+/* A file is served by any backend: libxl makes it a loop device where it is one of the kernel's. */
 static int check_disk(const struct xen_disk *disk, struct err *e)
 {
     struct stat s;
@@ -40,10 +41,10 @@ static int check_disk(const struct xen_disk *disk, struct err *e)
     if (stat(disk->path, &s) < 0)
         return err_set(e, errno, "disk %s of the domain: %s: %m; the same path must lead to the same, "
                        "shared storage on both hosts", disk->vdev, disk->path);
-    if (S_ISBLK(s.st_mode) || (S_ISREG(s.st_mode) && !disk->is_device))
+    if (S_ISBLK(s.st_mode) || S_ISREG(s.st_mode))
         return 0;
-    return err_set(e, ENOTBLK, "disk %s of the domain: %s is not a block device%s on this host",
-                   disk->vdev, disk->path, disk->is_device ? "" : " nor a file");
+    return err_set(e, ENOTBLK, "disk %s of the domain: %s is neither a block device nor a file on this host",
+                   disk->vdev, disk->path);
 }
 
 int replica_xen_check_devices(const struct xen_config *c, struct err *e)

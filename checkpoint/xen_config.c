@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +118,6 @@ static int get_disks(const json_t *config, struct xen_config *ret, struct err *e
         if ((rc = get_text(disk, "pdev_path", to->path, XEN_PATH_MAX, e)) < 0 ||
             (rc = get_text(disk, "vdev", to->vdev, sizeof(to->vdev) - 1, e)) < 0)
             return rc;
-        to->is_device = is_word(disk, "backend", "phy");
         if (to->path[0] && !is_elsewhere(disk))
             ret->disk_count++;
     }

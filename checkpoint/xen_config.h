@@ -3,7 +3,6 @@
 #ifndef REPLICATOR_CHECKPOINT_XEN_CONFIG_H
 #define REPLICATOR_CHECKPOINT_XEN_CONFIG_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +25,6 @@ struct xen_vif {
 struct xen_disk {
     char vdev[16];
     char path[XEN_PATH_MAX + 1]; /* of this host */
-    bool is_device;              /* a block device, else a file or a device */
 };
 
 struct xen_config {

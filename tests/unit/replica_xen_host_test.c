@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -48,29 +49,34 @@ static void interfaces_without_a_bridge_need_none(void **state)
     assert_int_equal(replica_xen_check_devices(&c, &e), 0);
 }
 
-static void a_disk_must_be_there_and_be_what_it_was(void **state)
+/* libxl serves a file by a loop device when it is told `backendtype=phy`, and when it is told nothing. */
+static void a_disk_must_be_there_and_be_a_device_or_a_file_whatever_serves_it(void **state)
 {
-    char path[64];
-    struct xen_config c = { .disk_count = 1, .disks = { { .vdev = "xvda" } } };
-    struct err e;
+    static const char *const backends[] = { "", ",\"backend\":\"phy\"", ",\"backend\":\"qdisk\"" };
+    char path[64], json[512];
+    struct xen_config c;
+    struct err e = { 0 };
     int fd;
 
     (void)state;
     snprintf(path, sizeof(path), "/tmp/replica-disk-%d", (int)getpid());
-    strcpy(c.disks[0].path, path);
-    assert_int_equal(replica_xen_check_devices(&c, &e), -ENOENT);
-    assert_non_null(strstr(e.text, "xvda"));
-    assert_non_null(strstr(e.text, path));
-    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    close(fd);
-    assert_int_equal(replica_xen_check_devices(&c, &e), 0);
-    c.disks[0].is_device = true;
-    assert_int_equal(replica_xen_check_devices(&c, &e), -ENOTBLK);
-    unlink(path);
-    strcpy(c.disks[0].path, "/");
-    c.disks[0].is_device = false;
-    assert_int_equal(replica_xen_check_devices(&c, &e), -ENOTBLK);
+    for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
+        snprintf(json, sizeof(json), "{\"b_info\":{\"max_memkb\":4},\"disks\":[{\"pdev_path\":\"%s\","
+                 "\"vdev\":\"xvda\",\"format\":\"raw\"%s}]}", path, backends[i]);
+        assert_int_equal(xen_config_read(json, &c, &e), 0);
+        assert_int_equal(replica_xen_check_devices(&c, &e), -ENOENT);
+        assert_non_null(strstr(e.text, "xvda"));
+        assert_non_null(strstr(e.text, path));
+        fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+        assert_int_equal(replica_xen_check_devices(&c, &e), 0);
+        unlink(path);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(replica_xen_check_devices(&c, &e), -ENOTBLK);
+        assert_non_null(strstr(e.text, "neither"));
+        rmdir(path);
+    }
 }
 
 static void stretches_are_whole_below_the_hole_and_above_4_gib(void **state)
@@ -95,7 +101,7 @@ int main(void)
         cmocka_unit_test(a_bridge_that_is_missing_is_named),
         cmocka_unit_test(an_interface_that_is_no_bridge_is_told_apart),
         cmocka_unit_test(interfaces_without_a_bridge_need_none),
-        cmocka_unit_test(a_disk_must_be_there_and_be_what_it_was),
+        cmocka_unit_test(a_disk_must_be_there_and_be_a_device_or_a_file_whatever_serves_it),
         cmocka_unit_test(stretches_are_whole_below_the_hole_and_above_4_gib),
     };
 

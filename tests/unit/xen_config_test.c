@@ -61,9 +61,8 @@ static void only_disks_of_this_host_are_looked_for(void **state)
     (void)state;
     assert_int_equal(c.disk_count, 2);
     assert_string_equal(c.disks[0].path, "/dev/vg/web1");
-    assert_true(c.disks[0].is_device);
     assert_string_equal(c.disks[1].vdev, "xvdb");
-    assert_false(c.disks[1].is_device);
+    assert_string_equal(c.disks[1].path, "/srv/b.qcow2");
 }
 
 static void memory_is_the_guests_and_what_it_takes_besides(void **state)
