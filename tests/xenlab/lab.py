@@ -352,8 +352,17 @@ class Lab:
         # One that runs keeps the file that it runs.
         self.run(host, "sh", "-c", "cp --remove-destination /host/program/* /usr/sbin/")
 
+    def put_disk(self, host, name, blocks=guests.DISK_BLOCKS):
+        """The host serves disks with block-lab from then on, whoever calls for Xen's block."""
+        self.run(host, "sh", "-c", 'mkdir -p "${0%/*}" && cat >"$0" && cp /host/guest/block-lab /etc/xen/scripts/block',
+                 guests.disk(name), stdin=guests.disk_image(blocks))
+
     def guest(self, host, name, kind, **words):
-        """Starts a guest with the workload; its words are described in guest/workload.c."""
+        """Starts a guest with the workload; its words are described in guest/workload.c. With
+        disk_blocks=N it has a disk, which each host that has power gets, too."""
+        if "disk_blocks" in words:
+            for one in filter(self.is_on, HOSTS):
+                self.put_disk(one, name, int(words["disk_blocks"]))
         config = guests.config(name, kind, **words)
         self.run(host, "sh", "-c", 'cat >"/root/$0.cfg"', name, stdin=config.encode())
         self.run(host, "xl", "create", f"/root/{name}.cfg")

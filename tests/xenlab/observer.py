@@ -3,8 +3,8 @@
 It listens where the hosts' guest bridges are plugged in, so that it hears what a switch would hear,
 from each host by itself. Each message of the workload (guest/workload.c) is judged as it comes:
 nothing is ever taken back or said twice, nothing is left out while one host has the guest, the chain
-is whole, and no page was torn. Across a change of host messages may be missing (output held back
-for a commit that never came), and their number is told.
+is whole, no page was torn, and its disk holds what it must. Across a change of host messages may be
+missing (output held back for a commit that never came), and their number is told.
 """
 
 import select
@@ -14,7 +14,7 @@ import threading
 import time
 
 PORT = 9000
-REPORT = struct.Struct("<8s7Q")
+REPORT = struct.Struct("<8s9Q")
 MAGIC = b"rpwork1\0"
 ETH_P_ALL = 3
 SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
@@ -50,7 +50,7 @@ class Seen:
     def __init__(self, name):
         self.name = name
         self.host = self.boot = None
-        self.step = self.chain = self.messages = 0
+        self.step = self.chain = self.messages = self.blocks = 0
         self.newest = {}        # by host: the last step that was heard from it
         self.every = None
         self.last = 0.0         # when it was heard, time.monotonic()
@@ -64,16 +64,18 @@ class Seen:
             self.faults.append(f"{self.name}: {text}")
 
     def hear(self, host, when, report):
-        _, boot, step, chain, bad, mono_ns, tsc, gap = report
+        _, boot, step, chain, bad, mono_ns, tsc, gap, blocks, blocks_bad = report
         if bad:
             self.fault(f"{bad} pages torn at step {step}")
+        if blocks_bad:
+            self.fault(f"{blocks_bad} of {blocks} blocks of its disk wrong at step {step}")
         if self.boot is None or boot != self.boot:
             if self.boot is not None:
                 self.fault(f"started anew, at step {step} on host {host}")
         else:
             self.follow(host, when, step, chain)
         self.host, self.boot, self.step, self.chain, self.last = host, boot, step, chain, when
-        self.mono_ns, self.tsc = mono_ns, tsc
+        self.mono_ns, self.tsc, self.blocks = mono_ns, tsc, blocks
         self.newest[host] = step
         self.messages += 1
         self.gaps.append(gap)

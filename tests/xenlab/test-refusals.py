@@ -21,6 +21,8 @@ xl create -p /root/large.cfg
 LACKS = {
     "a bridge": ("ip link set xenbr0 down && ip link set xenbr0 name elsewhere",
                  "ip link set elsewhere name xenbr0 && ip link set xenbr0 up", ("no bridge xenbr0",)),
+    "a disk": (f"mv {guests.disk(NAME)} /root", f"mv /root/{NAME}.img {guests.disk(NAME)}",
+               ("disk xvda", f"{guests.disk(NAME)}: No such file")),
     "memory": (TAKE_MEMORY, f"xl destroy {BALLAST}", ("the replica needs", "MiB free")),
 }
 
@@ -47,7 +49,7 @@ def main(test):
     test.hosts()
     test.lab.sh("a", "mkdir -p /host/arbiter && rm -rf /host/arbiter/*")
     test.observe(NAME)
-    test.lab.guest("a", NAME, "pvh")
+    test.lab.guest("a", NAME, "pvh", disk_blocks=guests.DISK_BLOCKS)
     test.lab.run("b", "sh", "-c", f"cat >/root/{BALLAST}.cfg", stdin=guests.config(BALLAST, "pvh").encode())
     test.check(test.observer.wait_steps(NAME, 5), "a guest runs")
     for what, (take, give, words) in LACKS.items():

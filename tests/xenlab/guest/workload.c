@@ -10,6 +10,7 @@
  *   words=N           of the 512 words of a page, how many change each time (64)
  *   pace_us=N         pause between steps (20000; 0: none)
  *   report=N          steps between two messages (1)
+ *   disk=N            blocks of 4 KiB that the disk xvda has (0: none); before each message one is read
  * Ports: TCP 5000 sends the sequence that sequence_fill() makes, without end; TCP 5001 sends back
  * what it gets; UDP 5002 sends back each datagram; TCP 5003 tells how the guest's memory is used. */
 #include <arpa/inet.h>
@@ -37,6 +38,7 @@ enum {
     PAGE_BYTES = 4096,
     PAGE_WORDS = PAGE_BYTES / 8,
     SPAN_MIB_MAX = 65536,
+    DISK_BLOCKS_MAX = 1 << 30,
     PORT_SOURCE = 5000,
     PORT_ECHO = 5001,
     PORT_PING = 5002,
@@ -53,13 +55,17 @@ struct report {
     uint64_t mono_ns;
     uint64_t tsc;
     uint64_t gap_tsc; /* longest time between two steps since the message before */
+    uint64_t blocks;  /* read from the disk */
+    uint64_t blocks_bad; /* not read, or not what they must be */
 };
-_Static_assert(sizeof(struct report) == 64, "what the observer reads");
+_Static_assert(sizeof(struct report) == 80, "what the observer reads");
 
 struct workload {
     uint64_t *memory;
     uint64_t *written; /* per page: the step that wrote it */
     uint64_t span, pages, words, pace_us, every;
+    uint64_t disk_blocks;
+    int disk;
     struct in_addr ip;
     struct sockaddr_in observer;
     struct report now;
@@ -138,6 +144,34 @@ static void work_step(struct workload *w)
     w->now.chain = mix(w->now.chain ^ step);
 }
 
+/* ---------------------------------------------------------------- the disk */
+
+/* Word `at` of a block of the disk, as tests/xenlab/guests.py makes it. */
+static uint64_t block_word(uint64_t block, uint64_t at)
+{
+    uint64_t x = (block << 9 | at) * 0x9e3779b97f4a7c15u;
+
+    return x ^ x >> 32;
+}
+
+/* Past the kernel's cache: the disk itself is asked. */
+static void disk_read(struct workload *w)
+{
+    static _Alignas(PAGE_BYTES) uint64_t words[PAGE_WORDS];
+    uint64_t block = mix(w->now.step) % w->disk_blocks, difference = 0;
+
+    if (pread(w->disk, words, sizeof words, (off_t)(block * PAGE_BYTES)) != sizeof words) {
+        printf("workload: block %llu of the disk: %s\n", (unsigned long long)block, strerror(errno));
+        difference = 1;
+    }
+    for (uint64_t at = 0; at < PAGE_WORDS; at++)
+        difference |= words[at] ^ block_word(block, at);
+    w->now.blocks++;
+    w->now.blocks_bad += difference != 0;
+}
+
+/* ---------------------------------------------------------------- what is told */
+
 static uint64_t mono_ns(void)
 {
     struct timespec t;
@@ -172,8 +206,11 @@ static void work_forever(struct workload *w)
         if (tsc - w->last_tsc > w->now.gap_tsc)
             w->now.gap_tsc = tsc - w->last_tsc;
         w->last_tsc = tsc;
-        if (w->now.step % w->every == 0)
+        if (w->now.step % w->every == 0) {
+            if (w->disk_blocks)
+                disk_read(w);
             work_report(w, fd);
+        }
         if (w->pace_us)
             nanosleep(&pace, NULL);
     }
@@ -329,6 +366,23 @@ static void start_network(struct in_addr ip)
     close(fd);
 }
 
+/* As with eth0: the device's file is there before its message is. */
+static int open_disk(void)
+{
+    struct sockaddr_nl devices = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+    int news = socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT), fd;
+    char message[8192];
+
+    if (bind(news, (struct sockaddr *)&devices, sizeof devices) < 0)
+        die("netlink");
+    load_module("/modules/xen-blkfront.ko");
+    while ((fd = open("/dev/xvda", O_RDONLY | O_DIRECT | O_CLOEXEC)) < 0)
+        if (recv(news, message, sizeof message, 0) < 0)
+            die("waiting for xvda");
+    close(news);
+    return fd;
+}
+
 static uint64_t number(const char *text, uint64_t min, uint64_t max, const char *word)
 {
     char *end;
@@ -360,6 +414,8 @@ static void read_word(struct workload *w, char *word)
         w->pace_us = number(value, 0, 3600000000u, word);
     else if (!strcmp(word, "report"))
         w->every = number(value, 1, UINT32_MAX, word);
+    else if (!strcmp(word, "disk"))
+        w->disk_blocks = number(value, 0, DISK_BLOCKS_MAX, word);
     else if (!strcmp(word, "observer") && (port = strchr(value, ':'))) {
         *port++ = 0;
         inet_aton(value, &w->observer.sin_addr);
@@ -417,6 +473,8 @@ int main(int argc, char **argv)
     start_machine();
     read_command_line(&w);
     start_network(w.ip);
+    if (w.disk_blocks)
+        w.disk = open_disk();
     start_service(PORT_SOURCE, serve_source);
     start_service(PORT_ECHO, serve_echo);
     start_service(PORT_MEMORY, serve_memory);
