@@ -385,7 +385,8 @@ int guest_xen_adopt(const struct xen_shape *shape, uint32_t domid, struct guest 
 
 /* ---- without one ------------------------------------------------------------------------------- */
 
-static int recover(const struct xen_host *h, const char *which, bool resume, bool *ret, struct err *e)
+static int recover(const struct xen_host *h, const char *which, bool resume, bool foreign,
+                   struct guest_xen_left *ret, struct err *e)
 {
     struct xen_domain d;
     struct xen_look now;
@@ -403,24 +404,25 @@ static int recover(const struct xen_host *h, const char *which, bool resume, boo
     emulator.is_logging = was_left;
     emulator.is_stopped = resume && now.is_suspended;
     s.domain = d;
-    if (was_left)
+    ret->was_suspended = now.is_suspended;
+    ret->has_foreign_log = !xen_domain_has_emulator(h, d.domid) && xen_log_is_foreign(h, &d);
+    if (was_left || (foreign && ret->has_foreign_log))
         xen_log_end_left(h, &d);
     xen_emulator_close(&emulator);
     if (resume && now.is_suspended)
         rc = xen_suspend_resume(&s, e);
-    if (rc == 0)
-        *ret = now.is_suspended;
     return rc;
 }
 
-int guest_xen_recover(const char *which, bool resume, bool *ret_was_suspended, struct err *e)
+int guest_xen_recover(const char *which, bool resume, bool foreign, struct guest_xen_left *ret,
+                      struct err *e)
 {
     struct xen_host h;
     int rc = xen_host_open(&h, e);
 
     if (rc < 0)
         return rc;
-    rc = recover(&h, which, resume, ret_was_suspended, e);
+    rc = recover(&h, which, resume, foreign, ret, e);
     xen_host_close(&h);
     return rc;
 }

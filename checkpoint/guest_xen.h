@@ -22,9 +22,16 @@ MUST_CHECK int guest_xen_open(const char *which, struct guest **ret, struct err 
 MUST_CHECK int guest_xen_adopt(const struct xen_shape *shape, uint32_t domid, struct guest **ret,
                                struct err *e);
 
-/* Ends what a killed process left of a protection: the dirty log, and, with `resume`, the suspend.
- * *ret_was_suspended: whether the domain lay still. 0 also when nothing was left. */
-MUST_CHECK int guest_xen_recover(const char *which, bool resume, bool *ret_was_suspended, struct err *e);
+/* What a process that is gone left of a domain. */
+struct guest_xen_left {
+    bool was_suspended;
+    bool has_foreign_log; /* on, and not by this program (never known of a domain with an emulator) */
+};
+
+/* Ends what a killed process left of a protection: the dirty log, with `foreign` another tool's, too, and
+ * with `resume` the suspend. *ret: what was found. 0 also when nothing was left. */
+MUST_CHECK int guest_xen_recover(const char *which, bool resume, bool foreign, struct guest_xen_left *ret,
+                                 struct err *e);
 
 /* The name of the domain meant, without opening it. */
 MUST_CHECK int guest_xen_name(const char *which, char ret[GUEST_NAME_MAX + 1], struct err *e);

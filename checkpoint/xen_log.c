@@ -44,6 +44,16 @@ void xen_log_end_left(const struct xen_host *h, const struct xen_domain *d)
     xen_store_remove(h, path);
 }
 
+bool xen_log_is_foreign(const struct xen_host *h, const struct xen_domain *d)
+{
+    if (xen_log_was_left(h, d))
+        return false;
+    if (xc_shadow_control(h->xc, d->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0)
+        return errno == EINVAL;
+    (void)xc_shadow_control(h->xc, d->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
+    return false;
+}
+
 /* A name in the abstract socket namespace: taken by one, free again when that one ends. */
 int xen_log_claim(const struct xen_domain *d, int *ret_fd, struct err *e)
 {
@@ -112,8 +122,8 @@ static int refused(const struct xen_log *l, struct err *e)
     int code = errno;
 
     if (code == EINVAL)
-        return err_set(e, EBUSY, "the dirty log of domain %" PRIu32 " is on already: is another tool "
-                       "saving or migrating it?", l->domain.domid);
+        return err_set(e, EBUSY, "the dirty log of domain %" PRIu32 " is on already: another tool saves "
+                       "or migrates it, or has left it on (replicator recover --log-left-by)", l->domain.domid);
     if (code == EOPNOTSUPP)
         return err_set(e, EOPNOTSUPP, "this hypervisor keeps no dirty log for domain %" PRIu32,
                        l->domain.domid);

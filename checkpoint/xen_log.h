@@ -41,6 +41,11 @@ MUST_CHECK int xen_log_claim(const struct xen_domain *d, int *ret_fd, struct err
 bool xen_log_was_left(const struct xen_host *h, const struct xen_domain *d);
 void xen_log_end_left(const struct xen_host *h, const struct xen_domain *d);
 
+/* Whether the log is on without the mark: another tool's, that reads it or has left it. The hypervisor
+ * says so only to who turns it on: a log that was off is on for a moment. The claim is the caller's, and
+ * no emulator has a part of the log. */
+bool xen_log_is_foreign(const struct xen_host *h, const struct xen_domain *d);
+
 /* The bits of `from` (n words) into `to`, word by word. Pure. */
 void xen_log_scan(uint64_t *to, const uint64_t *from, size_t n);
 

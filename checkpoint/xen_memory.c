@@ -149,6 +149,8 @@ size_t xen_memory_sort(uint8_t *types, size_t n, const int *errors, uint64_t *re
     return there;
 }
 
+/* Types come first although a page that can't be mapped would tell by that: frames of the hypervisor's own
+ * (shared information, tables of grants) can be mapped as well, and only their type says whose they are. */
 static int copy_batch(struct xen_memory *m, const uint64_t *pfns, size_t n, uint8_t *const *to,
                       uint8_t *types, bool keep, struct err *e)
 {

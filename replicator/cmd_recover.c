@@ -13,7 +13,7 @@
 #define OPTION(field) offsetof(struct chosen, field)
 
 struct chosen {
-    const char *run_dir, *fenced_by;
+    const char *run_dir, *fenced_by, *log_left_by;
     bool resume, json;
 };
 
@@ -21,6 +21,8 @@ static const struct option_row rows[] = {
     { "resume", NULL, "let a domain go on that was left suspended", option_flag, OPTION(resume), { 0, 0 } },
     { "fenced-by", "WHO", "who has made sure that the backup does not run it\n(needed where the backup may have taken over)",
       option_text, OPTION(fenced_by), { 0, 0 } },
+    { "log-left-by", "WHO", "which other tool left the dirty log on and does not\nread it any more: that log is turned off, too",
+      option_text, OPTION(log_left_by), { 0, 0 } },
     { "run-dir", "DIR", "sockets and locks (/run/replicator)", option_text, OPTION(run_dir), { 0, 0 } },
     { "json", NULL, "what was found, as an object", option_flag, OPTION(json), { 0, 0 } },
     { .name = NULL },
@@ -45,7 +47,8 @@ static const char *which_of(const char *spec)
 
 struct found {
     char name[GUEST_NAME_MAX + 1];
-    bool was_suspended, is_suspended;
+    struct guest_xen_left left;
+    bool is_suspended, log_is_on;
 };
 
 /* Whether the other side may run the guest by now: then only a person's word lets it go on here. */
@@ -78,23 +81,26 @@ static int recover(const struct chosen *c, const char *spec, struct found *ret, 
         return err_set(e, EBUSY, "%s is protected, by process %ld: there is nothing to recover", ret->name,
                        (long)holder);
     if (rc < 0 || (c->resume && (rc = may_resume(&run, c, ret->name, e)) < 0) ||
-        (rc = guest_xen_recover(which_of(spec), c->resume, &ret->was_suspended, e)) < 0)
+        (rc = guest_xen_recover(which_of(spec), c->resume, c->log_left_by != NULL, &ret->left, e)) < 0)
         return rc;
-    ret->is_suspended = ret->was_suspended && !c->resume;
+    ret->is_suspended = ret->left.was_suspended && !c->resume;
+    ret->log_is_on = ret->left.has_foreign_log && !c->log_left_by;
     return 0;
 }
 
 static void say(const struct found *f, bool json)
 {
     if (json) {
-        json_t *object = json_pack("{s:i, s:s, s:b, s:b}", "schema", 1, "domain", f->name, "was_suspended",
-                                   f->was_suspended, "is_suspended", f->is_suspended);
+        json_t *object = json_pack("{s:i, s:s, s:b, s:b, s:b}", "schema", 1, "domain", f->name, "was_suspended",
+                                   f->left.was_suspended, "is_suspended", f->is_suspended, "log_is_on",
+                                   f->log_is_on);
 
         asking_print(object);
         json_decref(object);
     }
-    fprintf(stderr, "replicator recover: %s: its dirty log is off; it %s\n", f->name,
-            !f->was_suspended ? "was not suspended"
+    fprintf(stderr, "replicator recover: %s: its dirty log is %s; it %s\n", f->name,
+            f->log_is_on ? "on, by another tool (--log-left-by WHO turns it off once nobody reads it)" : "off",
+            !f->left.was_suspended ? "was not suspended"
             : f->is_suspended ? "is still suspended: --resume lets it go on"
                               : "was suspended and goes on");
 }

@@ -7,7 +7,6 @@ without the guest (end()), which runs on on host a.
 import json
 import os
 import pathlib
-import uuid
 
 import service
 
@@ -45,16 +44,16 @@ class XlRemus:
     """Its network and its disks without protection, which its build has no other way of: -Fdn."""
     name = "xl remus"
 
-    def __init__(self, lab, observer, guest, interval_ms, timeout_s):
+    def __init__(self, lab, observer, guest, interval_ms, timeout_s=None, hosts="ab"):
         del timeout_s  # it has none
-        self.lab, self.guest = lab, guest
+        self.lab, self.guest, (self.primary, self.backup) = lab, guest, hosts
         for host in "ab":
             lab.put(host, HERE / "relay.py", "/usr/local/bin")
-        self.receiver = service.Service(lab, "b", "python3", RELAY, "at", RELAY_PORT, "xl", "migrate-receive",
+        self.receiver = service.Service(lab, self.backup, "python3", RELAY, "at", RELAY_PORT, "xl", "migrate-receive",
                                         "-r", "-e")
         self.wait_said(self.receiver, LISTENS, 1)
-        self.sender = service.Service(lab, "a", "xl", "remus", "-Fdn", "-i", interval_ms, "-s", "", guest,
-                                      f"exec python3 {RELAY} to {service.lab_address('b')} {RELAY_PORT}")
+        self.sender = service.Service(lab, self.primary, "xl", "remus", "-Fdn", "-i", interval_ms, "-s", "", guest,
+                                      f"exec python3 {RELAY} to {service.lab_address(self.backup)} {RELAY_PORT}")
         self.wait_said(self.sender, SUSPENDED, CHECKPOINTS_BEFORE)
         del observer
 
@@ -71,15 +70,16 @@ class XlRemus:
         with self.sender.changed:
             return {"checkpoints": sum(SUSPENDED in line for line in self.sender.errors)}
 
-    def end(self):
-        """The backup first, hard: one that sees an end starts its copy of the guest."""
-        self.lab.sh("b", XL_END)
+    def cut(self):
+        """The backup first, hard: one that sees an end starts its copy of the guest. The guest's dirty log
+        stays on."""
+        self.lab.sh(self.backup, XL_END)
         self.sender.wait_end()
         self.receiver.wait_end()
-        # It leaves the domain's dirty log on, which replicator takes for another tool's: the mark of one
-        # that was left lets it be turned off.
-        of = uuid.uuid5(uuid.NAMESPACE_DNS, self.guest)
-        self.lab.run("a", "xenstore-write", f"/tool/replicator/{of}/dirty-log", "on")
+
+    def end(self):
+        self.cut()
+        self.lab.run(self.primary, "replicator", "recover", self.guest, "--log-left-by", self.name)
 
 
 # Whoever restores, and what they made.

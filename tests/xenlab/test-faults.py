@@ -8,6 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import bench_side  # noqa: E402
 from scene import NAME, SHELL_XL, Scene, is_wanted  # noqa: E402
 from tap import Test  # noqa: E402
 
@@ -105,6 +106,10 @@ def killed_in_a_pause(scene):
     return scene.primary
 
 
+def recover(scene, *more):
+    return scene.lab.run(scene.primary, "replicator", "recover", NAME, *more, check=False)
+
+
 def recovered(scene):
     """What a person does without protecting it again."""
     if not protected(scene, failpoint="capture_state:kill:10", arbiter="manual", receiver={"arbiter": "manual"}.items()):
@@ -113,22 +118,39 @@ def recovered(scene):
     scene.protector.wait_end()
     scene.pid("backup", scene.backup, "KILL")
 
-    def recover(*more):
-        return scene.lab.run(host, "replicator", "recover", NAME, *more, check=False)
-    done = recover()
+    done = recover(scene)
     scene.check(done.returncode == 0 and b"still suspended" in done.stderr, "recover says that it is suspended",
                 done.stderr.decode())
     scene.check(not scene.lab.sh(host, DIRTY_LOG_MARK, check=False), "its dirty log is off")
-    done = recover("--resume")
+    done = recover(scene, "--resume")
     scene.check(done.returncode == 10 and b"--fenced-by" in done.stderr, "nobody resumes what the backup may run",
                 done.stderr.decode())
-    done = recover("--resume", "--fenced-by", "lab")
+    done = recover(scene, "--resume", "--fenced-by", "lab")
     scene.check(done.returncode == 0 and b"goes on" in done.stderr, "on a person's word it goes on", done.stderr.decode())
     done = scene.lab.run(host, "replicator", "netbuf", "cleanup", NAME, "--release", check=False)
     scene.check(done.returncode == 0, "and what it says is let out", done.stderr.decode())
     scene.goes_on(host)
     scene.is_only_on(host)
     return host
+
+
+def left_by_another_tool(scene):
+    """Stock `xl remus` leaves the dirty log on when its backup dies. Whether it is read any more a person knows."""
+    bench_side.XlRemus(scene.lab, scene.observer, NAME, 200, hosts=scene.primary + scene.backup).cut()
+    scene.receive()
+    scene.protect()
+    scene.check(scene.protector.wait_said("--log-left-by"), "protect does not take the log from another tool")
+    scene.pid("primary", scene.primary, "TERM")
+    scene.protector.wait_end()
+    done = recover(scene)
+    scene.check(done.returncode == 0 and b"log is on, by another tool" in done.stderr, "recover says whose it is",
+                done.stderr.decode())
+    done = recover(scene, "--log-left-by", "xl remus")
+    scene.check(done.returncode == 0 and b"log is off" in done.stderr, "on a person's word it is turned off",
+                done.stderr.decode())
+    scene.protect()
+    scene.is_protected()
+    return scene.primary
 
 
 def killed_receive(scene):
@@ -254,6 +276,7 @@ FAULTS = {
     "protect killed in a pause and recovered from": (recovered, True),
     "receive killed": (killed_receive, True),
     "xl of the replica killed": (killed_xl, True),
+    "dirty log left on by xl remus": (left_by_another_tool, True),
     "bridge of the backup gone at the failover": (bridge_gone, False),
     "xl failing at the activation": (xl_fails, False),
     "protect stopped while the guest can't be suspended": (stopped_in_a_pause, False),
