@@ -55,7 +55,8 @@ class Seen:
         self.every = None
         self.last = 0.0         # when it was heard, time.monotonic()
         self.mono_ns = self.tsc = 0
-        self.changes = []       # (from, to, messages missing, seconds of silence)
+        self.questions = 0      # for addresses (ARP), since the last message
+        self.changes = []       # (from, to, messages missing, seconds of silence, messages before)
         self.gaps = []          # tsc ticks, the longest pause that the guest saw before each message
         self.faults = []
 
@@ -78,6 +79,7 @@ class Seen:
         self.mono_ns, self.tsc, self.blocks = mono_ns, tsc, blocks
         self.newest[host] = step
         self.messages += 1
+        self.questions = 0
         self.gaps.append(gap)
 
     def follow(self, host, when, step, chain):
@@ -87,9 +89,11 @@ class Seen:
         self.every = self.every or step - self.step
         missing = (step - self.step) // self.every - 1
         if host != self.host:
-            self.changes.append((self.host, host, missing, when - self.last))
+            self.changes.append((self.host, host, missing, when - self.last, self.messages))
         elif missing:
-            self.fault(f"{missing} messages missing before step {step} from host {host}")
+            since = f", {self.messages - self.changes[-1][4]} messages after it came there" if self.changes else ""
+            self.fault(f"{missing} messages missing before step {step} from host {host}, {when - self.last:.2f} s after the "
+                       f"one before{since}; {self.questions} questions for addresses in between")
         expected = self.chain
         for at in range(self.step + 1, step + 1):
             expected = mix(expected ^ at)
@@ -144,6 +148,8 @@ class Observer:
         self.frames[host] += 1
         if kind := announcement(frame):
             self.announced.append((host, *kind))
+        if frame[12:14] == b"\x08\x06" and (seen := self.seen.get(socket.inet_ntoa(frame[28:32]))):
+            seen.questions += 1
         if len(frame) < 42 + REPORT.size or frame[12:14] != b"\x08\x00" or frame[23] != 17 or \
                 frame[36:38] != struct.pack(">H", PORT):
             return
