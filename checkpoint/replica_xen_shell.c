@@ -115,7 +115,7 @@ static void want_to_feed(struct replica_xen_shell *s, bool is_wanted)
 /* Both of its outputs are one: where they go is arranged by a shell, because base/child shares stderr. */
 static int spawn(struct replica_xen_shell *s, const char *xl, int in, int out, struct err *e)
 {
-    const char *const arguments[] = { "sh", "-c", "exec \"$@\" 2>&1", "sh", xl, "restore", "-p", "-e",
+    const char *const arguments[] = { "sh", "-c", "exec \"$@\" 2>&1", "sh", xl, "restore", "-p",
                                       "/proc/self/fd/0", NULL };
     pid_t pid;
     int rc = child_start(&pid, "/bin/sh", arguments, in, out);

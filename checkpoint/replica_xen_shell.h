@@ -1,7 +1,8 @@
-/* replica_xen_shell — the stock `xl restore -p -e` behind a shell domain: fed by a pipe, watched by its
+/* replica_xen_shell — the stock `xl restore -p` behind a shell domain: fed by a pipe, watched by its
  * process descriptor, its words kept for an error's text. It reads nothing else and is never told that
  * the stream is a checkpointed one: while it has not seen the end of the stream, losing us (the end of
- * the pipe) makes it destroy the domain. Never blocks. */
+ * the pipe) makes it destroy the domain. When the domain is whole it ends, and leaves a process behind
+ * that acts upon on_reboot= and its like, as xl create does. Never blocks. */
 #ifndef REPLICATOR_CHECKPOINT_REPLICA_XEN_SHELL_H
 #define REPLICATOR_CHECKPOINT_REPLICA_XEN_SHELL_H
 

@@ -20,13 +20,13 @@
 
 static char xl[64];
 
-/* An xl that does this with "$4", which is what it restores from. */
+/* An xl that does this with "$3", which is what it restores from. */
 static void write_xl(const char *script)
 {
     FILE *f = fopen(xl, "w");
 
     assert_non_null(f);
-    fprintf(f, "#!/bin/sh\n[ \"$1 $2 $3\" = 'restore -p -e' ] || exit 9\n%s\n", script);
+    fprintf(f, "#!/bin/sh\n[ \"$1 $2\" = 'restore -p' ] || exit 9\n%s\n", script);
     assert_int_equal(fclose(f), 0);
     assert_int_equal(chmod(xl, 0700), 0);
 }
@@ -99,7 +99,7 @@ static void what_is_fed_is_taken_and_a_good_end_is_good(void **state)
     struct replica_xen_shell *s = *state;
     struct err e;
 
-    start(s, "[ \"$(wc -c <\"$4\")\" = 20000 ]");
+    start(s, "[ \"$(wc -c <\"$3\")\" = 20000 ]");
     replica_xen_shell_feed(s, (struct view){ octets, OCTETS });
     assert_int_equal(pump(s, &e), 1);
     assert_int_equal(finish(s, &e), 1);
@@ -116,7 +116,7 @@ static void taken_is_said_only_when_the_reader_has_read_it_all(void **state)
 
     snprintf(go, sizeof(go), "%s.go", xl);
     assert_int_equal(mkfifo(go, 0600), 0);
-    snprintf(script, sizeof(script), "exec 3<\"$4\"; dd bs=100 count=1 <&3 >/dev/null 2>&1; "
+    snprintf(script, sizeof(script), "exec 3<\"$3\"; dd bs=100 count=1 <&3 >/dev/null 2>&1; "
              "read line <%s; cat <&3 >/dev/null", go);
     start(s, script);
     replica_xen_shell_feed(s, (struct view){ octets, 200 });
@@ -149,7 +149,7 @@ static void a_kill_is_told_as_one(void **state)
     struct replica_xen_shell *s = *state;
     struct err e;
 
-    start(s, "head -c 1 <\"$4\"; exec sleep 1000");
+    start(s, "head -c 1 <\"$3\"; exec sleep 1000");
     replica_xen_shell_feed(s, (struct view){ octets, 1 });
     assert_int_equal(pump(s, &e), 1);
     kill(s->pid, SIGKILL);
@@ -168,7 +168,7 @@ static void closing_ends_its_input_and_leaves_it_the_time_to_tidy_up(void **stat
 
     snprintf(done, sizeof(done), "%s.done", xl);
     assert_int_equal(mkfifo(done, 0600), 0);
-    snprintf(script, sizeof(script), "cat <\"$4\" >/dev/null; echo words >&2; echo tidy >%s; exit 1", done);
+    snprintf(script, sizeof(script), "cat <\"$3\" >/dev/null; echo words >&2; echo tidy >%s; exit 1", done);
     start(s, script);
     replica_xen_shell_feed(s, (struct view){ octets, 1 });
     assert_int_equal(pump(s, &e), 1);
@@ -185,7 +185,7 @@ static void an_end_with_an_error_after_all_octets_is_no_good_end(void **state)
     struct replica_xen_shell *s = *state;
     struct err e;
 
-    start(s, "cat <\"$4\" >/dev/null; exit 1");
+    start(s, "cat <\"$3\" >/dev/null; exit 1");
     replica_xen_shell_feed(s, (struct view){ octets, 1 });
     assert_int_equal(pump(s, &e), 1);
     assert_int_equal(finish(s, &e), -ENOTRECOVERABLE);
@@ -206,7 +206,7 @@ static void one_that_ends_well_before_it_is_looked_at_has_ended_well(void **stat
     struct replica_xen_shell *s = *state;
     struct err e;
 
-    start(s, "head -c 1 <\"$4\"");
+    start(s, "head -c 1 <\"$3\"");
     replica_xen_shell_feed(s, (struct view){ octets, 1 });
     if (replica_xen_shell_finish(s, &e) == 0)
         wait_for_the_end_of(s);

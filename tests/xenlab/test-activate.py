@@ -61,6 +61,18 @@ def has_console(test, name):
     test.check(b"sysrq" in said, f"xl console shows what {name} says", repr(said))
 
 
+def reboots(test, name, receiver):
+    """The xl that the activation leaves behind acts upon it, as for any domain."""
+    seen = test.observer.of(name)
+    before = seen.boot
+    test.lab.run("b", "xl", "reboot", name)
+    came = test.observer.wait(lambda: seen.boot != before, 300)
+    test.check(came and seen.host == "b", f"{name} boots again on b", test.lab.sh("b", "xl list; cat /var/log/xen/xl-*.log"))
+    seen.faults = [fault for fault in seen.faults if "started anew" not in fault]
+    test.check(receiver.wait(event="replica_ended", domain=name), f"what held the replica of {name} ends with its reboot",
+               receiver.said())
+
+
 def shuts_down(test, name, receiver):
     done = test.lab.run("b", "xl", "shutdown", "-w", name, check=False)
     test.check(done.returncode == 0, f"xl shutdown ends {name}", done.stderr.decode())
@@ -106,7 +118,8 @@ def main(test):
         is_announced(test, name)
         is_ordinary(test, name)
         has_console(test, name)
-        shuts_down(test, name, receiver)
+    reboots(test, "act-e", receivers["act-e"])
+    shuts_down(test, MANUAL, receivers[MANUAL])
     test.check_seen("nothing was lost, taken back or torn")
 
 
