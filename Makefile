@@ -287,7 +287,7 @@ check-xen: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload $(BUILD)/xenlab/s
 check-xen-long:
 	@CUTS=200 HVM=50 FAULT=all FAILPOINTS=all TEST_TIMEOUT=36000 $(MAKE) --no-print-directory check-xen
 
-# Beside stock `xl remus` in the same lab; what a pause is made of. ROUNDS, WINDOW, INTERVAL, CUTS, JSON=FILE.
+# Beside stock `xl remus` in the same lab; what a pause is made of. ROUNDS, WINDOW, INTERVAL, WEIGHT, CUTS, JSON=FILE.
 .PHONY: bench-xen
 bench-xen: $(PROGRAM) $(TEST_PROGRAM) $(BUILD)/xenlab/workload $(BUILD)/xenlab/pause_trial
 	@bash tests/tools/need-packages.sh xen

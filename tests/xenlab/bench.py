@@ -4,7 +4,8 @@ load, in turns; beside it the same guest under neither. Everything is in emulate
 one run mean anything.
 
 ROUNDS=N (3), WINDOW=S seconds each (10), INTERVAL=MS (200), TIMEOUT=S (2), CUTS=N takeovers of ours, and one
-of xl's (3), TRIALS=N pauses whose parts are told (40); 0: not that. JSON=FILE.
+of xl's (3), TRIALS=N pauses whose parts are told (40); 0: not that. WEIGHT=N of the guest in the hypervisor's
+scheduler, where domain 0 has 256 (256). JSON=FILE.
 
 gap         how long the guest's program stood still at a checkpoint, by the guest's own clock: the longest
             gaps of a window between two of its steps, as many as there were checkpoints
@@ -30,6 +31,7 @@ INTERVAL = int(os.environ.get("INTERVAL", "200"))
 TIMEOUT = int(os.environ.get("TIMEOUT", "2"))
 TRIALS = int(os.environ.get("TRIALS", "40"))
 CUTS = int(os.environ.get("CUTS", "3"))
+WEIGHT = int(os.environ.get("WEIGHT", "256"))
 WATCHED = 20  # seconds that xl is given to take over
 NAME = "bench"
 XL, OURS, PACED = "xl remus", "replicator", "at xl's pace"
@@ -208,7 +210,7 @@ def print_table(rows, result):
 
 
 def main(test):
-    result = {"interval_ms": INTERVAL, "window_s": WINDOW, "timeout_s": TIMEOUT, "table": {}}
+    result = {"interval_ms": INTERVAL, "window_s": WINDOW, "timeout_s": TIMEOUT, "weight": WEIGHT, "table": {}}
     rows = {column: [] for column in COLUMNS}
     test.hosts()
     bench_side.raise_priority(test.lab)
@@ -216,6 +218,7 @@ def main(test):
     test.lab.guest("a", NAME, "pvh", **LOAD)
     if not test.check(observer.wait_steps(NAME, 50), "the guest runs"):
         return
+    test.lab.run("a", "xl", "sched-credit2", "-d", NAME, "-w", WEIGHT)
     take_turns(test, rows)
     for fault in observer.faults()[:5]:
         test.say(fault)
