@@ -19,21 +19,25 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-atexit_sleep_ms=0}
 passed=0 failed=0 skipped=0
 
-# Copies a command's output to LOG, prints the line of each test, leaves "P F S" in COUNTS.
-show()
+# Copies a command's output to LOG, prints the line of each test as it comes (awk reads a pipe by blocks on
+# Debian), leaves "P F S" in COUNTS.
+show() # NAME LOG COUNTS
 {
-    awk -v name="$1" -v log_file="$2" -v counts="$3" -v suite="$suite" '
-    function line(word, text) { printf "%-4s  %s %s: %s\n", word, suite, name, text; fflush() }
-    { print > log_file; fflush(log_file) }
-    /^(not )?ok [0-9]+/ {
-        verdict = $0; text = $0
-        sub(/^(not )?ok [0-9]+ *(- )?/, "", text)
-        if (verdict ~ /# *SKIP/) { s++; line("skip", text) }
-        else if (verdict ~ /^not/) { f++; line("FAIL", text) }
-        else { p++; line("pass", text) }
-    }
-    /^# / && !/^# (not )?ok - / { print; fflush() }
-    END { print p + 0, f + 0, s + 0 > counts }'
+    local line is_result='^(not )?ok [0-9]+ *(- )?(.*)$' p=0 f=0 s=0
+    while IFS= read -r line || [ -n "$line" ]; do
+        printf '%s\n' "$line" >&3
+        if [[ $line =~ $is_result ]]; then
+            case $line in
+            *'# SKIP'* | *'#SKIP'*) s=$((s + 1)) && printf 'skip' ;;
+            not*) f=$((f + 1)) && printf 'FAIL' ;;
+            *) p=$((p + 1)) && printf 'pass' ;;
+            esac
+            printf '  %s %s: %s\n' "$suite" "$1" "${BASH_REMATCH[3]}"
+        elif [[ $line == '# '* && ! $line =~ ^#\ (not\ )?ok\ -\  ]]; then
+            printf '%s\n' "$line"
+        fi
+    done 3>"$2"
+    echo "$p $f $s" >"$3"
 }
 
 run_one()
