@@ -28,7 +28,8 @@ def primary_killed(scene, order):
     scene.protect(failpoint=order)
     if not strike(scene, scene.protector):
         return None
-    scene.check(scene.protector.find(to="protected"), "the guest is protected before")
+    if not scene.check(scene.protector.find(to="protected"), "the guest is protected before"):
+        return None
     scene.goes_on(scene.backup)
     scene.protect()
     scene.is_fenced()
@@ -55,7 +56,8 @@ def primary_stopped(scene, order):
     scene.protect(failpoint=order)
     if not strike(scene, scene.protector):
         return None
-    scene.check(scene.protector.find(to="protected"), "the guest is protected before")
+    if not scene.check(scene.protector.find(to="protected"), "the guest is protected before"):
+        return None
     scene.goes_on(scene.backup)
     before = scene.observer.frames[scene.primary]
     scene.pid("primary", scene.primary, "CONT")
@@ -198,7 +200,7 @@ ROWS = [
     ("page_copy", "kill", 400, primary_killed, False),
     ("capture_state", "kill", 10, primary_killed, True),
     ("resume", "kill", 10, primary_killed, False),
-    ("encode", "kill", 200, primary_killed, False),
+    ("encode", "kill", 300, primary_killed, False),
     ("send_epoch", "kill", 10, primary_killed, False),
     ("send_commit", "kill", 10, primary_killed, False),
     ("recv_ack", "kill", 10, primary_killed, False),
