@@ -418,9 +418,10 @@ def guest(lab, host, name, kind, *words):
 
 
 def with_lab(lab, *argv):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of `finally`
     lab.own = True
-    lab.up()
     try:
+        lab.up()
         return subprocess.run(argv, env={**os.environ, "LAB": lab.name}).returncode
     finally:
         lab.down()
