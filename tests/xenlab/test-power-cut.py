@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The primary's host loses its power, again and again: its guests go on on the other host, by
-themselves, and nothing that was seen outside is lost or taken back. Then that host is the primary.
+themselves, and nothing that was seen outside is lost or taken back. Then that host is the primary,
+and the one that lost its power, which has come back empty, its backup.
 
 CUTS=N power cuts (20), HVM=N of them with a guest that has emulated devices as well (5), SEED=N."""
 
@@ -47,6 +48,7 @@ def cut_once(test, primary, names, rng):
         observer.wait_steps(name, rng.randrange(5, 60), host=primary)
     changes = {name: len(observer.of(name).changes) for name in names}
     test.lab.cut(primary)
+    test.lab.start(primary, wait=False)  # power is back at once, and the host empty soon after
     for name in names:
         if not observer.wait_steps(name, 10, host=backup) or len(observer.of(name).changes) != changes[name] + 1:
             test.say(receiver.said())
@@ -77,7 +79,8 @@ def main(test):
             return
         missing += [change[2] for change in changes]
         silence += [change[3] for change in changes]
-        test.lab.start(primary)
+        test.lab.wait_boot(primary)
+        test.lab.put_program(primary)
         primary = OTHER[primary]
     silence.sort()
     test.say(f"{len(missing)} failovers: silence median {silence[len(silence) // 2]:.2f} s, longest {silence[-1]:.2f} s; "
