@@ -11,12 +11,14 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import guests  # noqa: E402
 import service  # noqa: E402
 from tap import Test  # noqa: E402
 
 EPOCHS = int(os.environ.get("EPOCHS", "6"))
 EVERY = os.environ.get("EVERY", "1")
 OPTIONS = ("--interval", os.environ.get("INTERVAL", "500ms"), "--timeout", "10s", "--verify-every", EVERY)
+DISKS = {"pvh": "phy", "hvm": "qdisk"}
 
 
 def epochs_of(receiver, words):
@@ -50,7 +52,8 @@ def truth(test, kind, name, end):
     test.hosts()
     lab.sh("a", "rm -rf /host/arbiter && mkdir /host/arbiter")
     receiver = service.receive(lab, "b")
-    lab.guest("a", name, kind)
+    # What a device's other end writes into the guest is memory of the guest, too.
+    lab.guest("a", name, kind, disk_blocks=guests.DISK_BLOCKS, disk_by=DISKS[kind])
     test.check(observer.wait_steps(name, 5), f"a guest of type {kind} runs")
     protector = service.protect(lab, "a", "b", name, *OPTIONS)
     test.check(protector.wait(to="protected"), f"it is protected ({kind})", protector.said())
@@ -71,9 +74,9 @@ def truth(test, kind, name, end):
 
 
 def main(test):
-    guests = {"pvh": ("truth-p", takeover), "hvm": ("truth-h", switchover)}
-    test.observe(*(name for name, _ in guests.values()))
-    for kind, (name, end) in guests.items():
+    ends = {"pvh": ("truth-p", takeover), "hvm": ("truth-h", switchover)}
+    test.observe(*(name for name, _ in ends.values()))
+    for kind, (name, end) in ends.items():
         if os.environ.get("KIND", "") in kind:
             truth(test, kind, name, end)
     test.check_seen("no message was repeated, left out or wrong")
