@@ -1,6 +1,7 @@
 /* clock — see clock.h. */
 #include "base/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 static uint64_t read_clock(clockid_t which)
@@ -14,6 +15,14 @@ static uint64_t read_clock(clockid_t which)
 uint64_t clock_now_ns(void)
 {
     return read_clock(CLOCK_MONOTONIC);
+}
+
+void clock_sleep_ns(uint64_t ns)
+{
+    struct timespec left = { (time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S) };
+
+    while (nanosleep(&left, &left) < 0 && errno == EINTR) {
+    }
 }
 
 uint64_t clock_thread_ns(void)

@@ -4,6 +4,7 @@
  *   open (backend's own function) … preamble once per stream, then per epoch:
  *   dirty, copy*            while it runs (live copy), any number of times
  *   pause, dirty, copy*, state, resume        the blackout
+ *   settle                                    what comes after it
  *   … close exactly once, which ends what this process holds of the guest.
  *
  * All calls come from one thread. A page's content may change while it is copied from a running
@@ -67,6 +68,11 @@ struct guest_ops {
     /* Lets the guest run on. Also right after a pause that failed half way. */
     int (*resume)(struct guest *g, struct err *e);
 
+    /* After each resume that went well: what the guest need not wait for. A guest without a processor
+     * of its own gets ours first, so this may take as long as the pause did. What fails here is tried
+     * again by the next pause, which says so. */
+    void (*settle)(struct guest *g);
+
     /* Whether it still runs; becomes final. `event_fd` turns readable when it changes (-1: poll). */
     enum guest_life (*life)(struct guest *g);
     int (*event_fd)(struct guest *g);
@@ -82,5 +88,19 @@ struct guest_ops {
 struct guest {
     const struct guest_ops *ops;
 };
+
+static inline void guest_settle_nothing(UNUSED struct guest *g)
+{
+}
+
+/* Both, for who does not measure the pause. */
+MUST_CHECK static inline int guest_go_on(struct guest *g, struct err *e)
+{
+    int rc = g->ops->resume(g, e);
+
+    if (rc == 0)
+        g->ops->settle(g);
+    return rc;
+}
 
 #endif

@@ -142,6 +142,13 @@ static int faulty_resume(struct guest *g, struct err *e)
     SPOIL(f, GUEST_OP_RESUME, f->inner->ops->resume(f->inner, e), e);
 }
 
+static void faulty_settle(struct guest *g)
+{
+    struct faulty *f = faulty_of(g);
+
+    f->inner->ops->settle(f->inner);
+}
+
 static enum guest_life faulty_life(struct guest *g)
 {
     struct faulty *f = faulty_of(g);
@@ -180,6 +187,7 @@ static const struct guest_ops faulty_ops = {
     .copy = faulty_copy,
     .state = faulty_state,
     .resume = faulty_resume,
+    .settle = faulty_settle,
     .life = faulty_life,
     .event_fd = faulty_event_fd,
     .destroy = faulty_destroy,

@@ -18,6 +18,7 @@
 #include "checkpoint/xen_memory.h"
 #include "checkpoint/xen_state.h"
 #include "checkpoint/xen_suspend.h"
+#include "checkpoint/xen_way.h"
 #include "checkpoint/xen_xl.h"
 
 #define DESTROY_NS (60 * NS_PER_S) /* for xl to undo the domain's devices */
@@ -159,7 +160,7 @@ static int xen_pause(struct guest *g, struct err *e)
 static int xen_resume(struct guest *g, struct err *e)
 {
     struct guest_xen *x = xen_of(g);
-    uint64_t began_ns = clock_now_ns(), runs_ns;
+    uint64_t began_ns = clock_now_ns();
     int rc;
 
     if (x->is_destroyed)
@@ -171,15 +172,43 @@ static int xen_resume(struct guest *g, struct err *e)
     x->times.emulator_cont_ns = clock_now_ns() - began_ns;
     if (rc == 0)
         rc = xen_suspend_resume(&x->suspend, e);
-    runs_ns = clock_now_ns();
-    x->times.resume_ns = runs_ns - began_ns;
-    xen_memory_settle(&x->memory);
-    x->times.unmap_ns = clock_now_ns() - runs_ns;
+    x->times.resume_ns = clock_now_ns() - began_ns;
     if (rc < 0)
         return err_wrap(e, "%s", x->shape.name);
     x->is_still = false;
-    look(x); /* it may have ended while the store was not yet told to watch it again */
     return 0;
+}
+
+static void make_way(struct guest_xen *x)
+{
+    struct xen_way way = { 0 };
+    struct xen_look now;
+    struct err unused;
+    uint64_t wait_ns;
+
+    if (xen_domain_look(&x->host, &x->domain, &now, &unused) == 0)
+        way = xen_way_begin(&now, clock_now_ns(), x->times.suspend_ns);
+    while (xen_domain_look(&x->host, &x->domain, &now, &unused) == 0 &&
+           (wait_ns = xen_way_wait_ns(&way, &now, clock_now_ns())) > 0)
+        clock_sleep_ns(wait_ns);
+}
+
+static void xen_settle(struct guest *g)
+{
+    struct guest_xen *x = xen_of(g);
+    uint64_t began_ns = clock_now_ns(), way_ns, told_ns;
+    struct err unused;
+
+    if (x->suspend.is_untold)
+        make_way(x);
+    way_ns = clock_now_ns();
+    (void)!xen_suspend_tell(&x->suspend, &unused);
+    told_ns = clock_now_ns();
+    xen_memory_settle(&x->memory);
+    x->times.way_ns = way_ns - began_ns;
+    x->times.tell_ns = told_ns - way_ns;
+    x->times.unmap_ns = clock_now_ns() - told_ns;
+    look(x); /* it may have ended while the store was not yet told to watch it again */
 }
 
 static int ask_types(void *context, const uint64_t *pfns, size_t n, uint8_t *ret, struct err *e)
@@ -298,6 +327,7 @@ static const struct guest_ops guest_xen_ops = {
     .copy = xen_copy,
     .state = xen_state,
     .resume = xen_resume,
+    .settle = xen_settle,
     .life = xen_life,
     .event_fd = xen_event_fd,
     .destroy = xen_destroy,
@@ -409,8 +439,8 @@ static int recover(const struct xen_host *h, const char *which, bool resume, boo
     if (was_left || (foreign && ret->has_foreign_log))
         xen_log_end_left(h, &d);
     xen_emulator_close(&emulator);
-    if (resume && now.is_suspended)
-        rc = xen_suspend_resume(&s, e);
+    if (resume && now.is_suspended && (rc = xen_suspend_resume(&s, e)) == 0)
+        rc = xen_suspend_tell(&s, e);
     return rc;
 }
 

@@ -39,11 +39,13 @@ MUST_CHECK int guest_xen_name(const char *which, char ret[GUEST_NAME_MAX + 1], s
 /* Its number on this host, of now. */
 uint32_t guest_xen_domid(const struct guest *g);
 
-/* How long the parts of the pause that ended last took. Within them: of suspend and state what the
- * emulator took, of copy the questions for types and the mapping, of resume the unmapping after it. */
+/* How long the parts of the pause that ended last took. Within them: of suspend, state and resume what the
+ * emulator took, of copy the questions for types and the mapping. After it: the way made for the guest, the
+ * store told, the unmapping. */
 struct guest_xen_times {
     uint64_t suspend_ns, log_ns, copy_ns, state_ns, resume_ns;
-    uint64_t emulator_stop_ns, emulator_state_ns, emulator_cont_ns, types_ns, map_ns, unmap_ns;
+    uint64_t emulator_stop_ns, emulator_state_ns, emulator_cont_ns, types_ns, map_ns;
+    uint64_t way_ns, tell_ns, unmap_ns;
 };
 struct guest_xen_times guest_xen_last_pause(const struct guest *g);
 

@@ -35,10 +35,13 @@ void xen_domain_seen(const struct xc_dominfo *i, struct xen_look *ret)
         .is_shut_down = i->shutdown || i->crashed,
         .is_suspended = i->shutdown && i->shutdown_reason == SHUTDOWN_suspend && !i->dying,
         .is_paused = i->paused,
+        .is_running = i->running,
+        .is_blocked = i->blocked,
         .is_translated = i->hvm,
         .pages = i->nr_pages,
         .max_memkb = i->max_memkb,
         .vcpus = i->max_vcpu_id + 1,
+        .cpu_ns = i->cpu_time,
     };
     ret->life = life_of(i, ret);
 }

@@ -24,11 +24,14 @@ struct xen_look {
     bool is_shut_down;  /* of which a suspended domain is one kind */
     bool is_suspended;
     bool is_paused;     /* by a toolstack */
+    bool is_running;    /* a vCPU of it, right now */
+    bool is_blocked;    /* every vCPU waits for an event */
     enum guest_life life; /* GUEST_RUNS while suspended */
     bool is_translated; /* HVM or PVH, not PV */
     uint64_t pages;     /* that it has now */
     uint64_t max_memkb;
     uint32_t vcpus;
+    uint64_t cpu_ns;    /* processor time that its vCPUs have had */
 };
 
 /* Finds a domain by UUID, number or name, in this order. -ENOENT. */

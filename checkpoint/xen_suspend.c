@@ -57,7 +57,7 @@ bool xen_suspend_events(struct xen_suspend *s)
     if (!drain(s))
         return false;
     if (s->is_unwanted && is_suspended(s) && xen_suspend_resume(s, &unused) == 0)
-        s->is_unwanted = false;
+        (void)!xen_suspend_tell(s, &unused);
     return true;
 }
 
@@ -103,8 +103,11 @@ int xen_suspend_open(struct xen_suspend *s, const struct xen_host *h, const stru
 
 void xen_suspend_close(struct xen_suspend *s)
 {
+    struct err unused;
+
     if (!s->host)
         return;
+    (void)!xen_suspend_tell(s, &unused);
     close_channel(s);
     if (s->is_watching)
         (void)xs_unwatch(s->host->store, WATCH_PATH, WATCH_TOKEN);
@@ -201,9 +204,9 @@ static int timed_out(struct xen_suspend *s, const struct xen_look *look, struct 
 
 int xen_suspend_ask(struct xen_suspend *s, uint64_t timeout_ns, struct err *e)
 {
-    int rc = 0;
+    int rc = xen_suspend_tell(s, e);
 
-    if (!s->is_unwanted && !is_suspended(s)) /* a dead process, or an unwanted request, may have done it */
+    if (rc == 0 && !s->is_unwanted && !is_suspended(s)) /* a dead process, or an unwanted request, may have done it */
         rc = ask(s, e);
     if (rc < 0)
         return rc;
@@ -248,8 +251,6 @@ static void cancel(struct xen_suspend *s)
     s->is_unwanted = s->channels || !take_back(s);
 }
 
-/* The store learns it after the guest runs: the guest need not wait for that. It must learn it, or it
- * will not say when the domain stops again; what happened in between is found by the look. */
 int xen_suspend_resume(struct xen_suspend *s, struct err *e)
 {
     const struct xen_host *h = s->host;
@@ -260,8 +261,18 @@ int xen_suspend_resume(struct xen_suspend *s, struct err *e)
     s->is_unwanted = false;
     if (xc_domain_resume(h->xc, s->domain.domid, 1) < 0)
         return xen_host_failed(h, e, "domain %" PRIu32 " can't be resumed", s->domain.domid);
+    s->is_untold = true;
     FAILPOINT(half_resumed);
-    if (!xs_resume_domain(h->store, s->domain.domid))
-        return xen_host_failed(h, e, "the xenstore daemon does not take the resume");
+    return 0;
+}
+
+/* What happened to the domain in between is found by the next look. */
+int xen_suspend_tell(struct xen_suspend *s, struct err *e)
+{
+    if (!s->is_untold)
+        return 0;
+    if (!xs_resume_domain(s->host->store, s->domain.domid))
+        return xen_host_failed(s->host, e, "the xenstore daemon does not take the resume");
+    s->is_untold = false;
     return 0;
 }

@@ -25,6 +25,7 @@ struct xen_suspend {
     bool is_due;      /* but not told yet: somebody else's request (xl shutdown) is not read yet */
     bool is_answered; /* too late to take the request back */
     bool is_unwanted; /* given up all the same: it may still suspend */
+    bool is_untold;   /* the store doesn't know yet that it was resumed */
     uint64_t until_ns;
 };
 
@@ -44,6 +45,10 @@ MUST_CHECK int xen_suspend_poll(struct xen_suspend *s, struct err *e);
 /* Lets a suspended domain go on in its own environment: for the guest the suspend was cancelled. Takes
  * back a request that has not been met. 0 also when it was not suspended. */
 MUST_CHECK int xen_suspend_resume(struct xen_suspend *s, struct err *e);
+
+/* After it: tells the store, which would otherwise not say when the domain stops again. The guest need
+ * not wait for that. Asking tells it too, where this has failed. */
+MUST_CHECK int xen_suspend_tell(struct xen_suspend *s, struct err *e);
 
 /* Readable when any domain of the host may have ended or suspended. */
 int xen_suspend_fd(const struct xen_suspend *s);

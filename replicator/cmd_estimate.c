@@ -50,7 +50,7 @@ static int run(const struct chosen *c, const char *spec, struct estimate *ret, s
 
     if (rc < 0 || (rc = domain_kind(spec)->open(&d, &o, e)) < 0)
         return rc;
-    rc = d->guest->ops->resume(d->guest, e);
+    rc = guest_go_on(d->guest, e);
     if (rc == 0)
         rc = estimate_run(d->guest, &config, ret, e);
     d->ops->close(d);

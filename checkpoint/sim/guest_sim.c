@@ -350,6 +350,7 @@ static const struct guest_ops sim_ops = {
     .copy = sim_copy,
     .state = sim_state,
     .resume = sim_resume,
+    .settle = guest_settle_nothing,
     .life = sim_life,
     .event_fd = sim_event_fd,
     .destroy = sim_destroy,
@@ -429,9 +430,8 @@ int guest_sim_open(struct guest **ret, const char *text, struct err *e)
     const struct guest_sim_registers first = { .boot = 1 };
     struct guest_sim_spec spec;
     uint8_t *memory;
-    int rc;
+    int rc = guest_sim_spec_parse(text, &spec, e);
 
-    rc = guest_sim_spec_parse(text, &spec, e);
     if (rc == 0)
         rc = guest_sim_memory_map(guest_sim_spec_pages(&spec), &memory, e);
     if (rc < 0)

@@ -206,7 +206,7 @@ static json_t *check_guest(const struct backup_daemon *d)
         rc = d->domain->ops->check(d->domain, &e);
     if (rc == -ECANCELED)
         return control_refusal(EXIT_FAILED, e.text);
-    resumed = g->ops->resume(g, rc < 0 ? &(struct err){ 0 } : &e);
+    resumed = guest_go_on(g, rc < 0 ? &(struct err){ 0 } : &e);
     return rc < 0 || resumed < 0 ? control_refusal(EXIT_FAILED, e.text) : control_done("whole");
 }
 

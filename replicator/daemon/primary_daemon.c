@@ -382,7 +382,7 @@ static int open_all(struct primary_daemon *d, struct primary_world *world, struc
         return rc;
     if (d->past.given || (d->past.armed && !d->fence->ops->primary_owns))
         return 0; /* it lies still here, until the backup or a person says whose it is */
-    return d->domain->guest->ops->resume(d->domain->guest, e);
+    return guest_go_on(d->domain->guest, e);
 }
 
 /* The engine first: it never opens the plug, and the guest must not outlive what holds its output. */

@@ -141,7 +141,7 @@ static int sim_run(struct domain *d, struct guest *g, struct err *e)
     if (rc < 0)
         return rc;
     guest_sim_connect(g, (struct guest_nic){ nic_send, &s->nic });
-    rc = g->ops->resume(g, e);
+    rc = guest_go_on(g, e);
     if (rc == 0)
         d->guest = g;
     return rc;
@@ -155,7 +155,7 @@ static int sim_hold(struct domain *d, const struct domain_options *o, struct err
     if (rc < 0 || d->netbuf)
         return rc;
     rc = open_netbuf(sim_of(d), o, e);
-    return d->guest->ops->resume(d->guest, rc < 0 ? &unused : e) < 0 && rc == 0 ? -EPERM : rc;
+    return guest_go_on(d->guest, rc < 0 ? &unused : e) < 0 && rc == 0 ? -EPERM : rc;
 }
 
 static int sim_check(struct domain *d, struct err *e)

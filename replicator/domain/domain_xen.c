@@ -186,7 +186,7 @@ static int xen_await(struct domain **ret, const struct hello *h, struct replica 
 /* xl has made its devices by now, and connected them. */
 static int xen_run(struct domain *d, struct guest *g, struct err *e)
 {
-    int rc = g->ops->resume(g, e);
+    int rc = guest_go_on(g, e);
 
     if (rc == 0)
         d->guest = g;

@@ -137,18 +137,23 @@ static int mark_output(struct primary_engine *p, uint64_t epoch, struct err *e)
 
 static int resume_guest(struct primary_engine *p, struct err *e)
 {
+    struct guest *g = p->parts.guest;
     uint64_t began_ns = now_of(p);
+    bool is_alive;
     int rc = 0;
 
     FAILPOINT(resume);
-    if (p->parts.guest->ops->life(p->parts.guest) == GUEST_RUNS)
-        rc = p->parts.guest->ops->resume(p->parts.guest, e);
+    is_alive = g->ops->life(g) == GUEST_RUNS;
+    if (is_alive)
+        rc = g->ops->resume(g, e);
     primary_count_part(p, PAUSE_RESUME, began_ns);
     if (p->is_paused) {
         histogram_add(&p->pause_ns, now_of(p) - p->paused_at_ns);
         pause_parts_end(&p->pause_parts);
     }
     p->is_paused = false;
+    if (is_alive && rc == 0)
+        g->ops->settle(g);
     return rc;
 }
 

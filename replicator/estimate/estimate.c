@@ -125,9 +125,11 @@ static int try_pauses(struct guest *g, uint64_t n, uint64_t *ret_ns, struct err 
         struct err unused;
         int rc = pause_guest(g, e), resumed = g->ops->resume(g, rc < 0 ? &unused : e);
 
+        took[i] = clock_now_ns() - began_ns;
+        if (resumed == 0)
+            g->ops->settle(g);
         if (rc < 0 || resumed < 0)
             return rc < 0 ? rc : resumed;
-        took[i] = clock_now_ns() - began_ns;
         if ((rc = wait_until(g, clock_now_ns() + 100 * NS_PER_MS, e)) < 0)
             return rc;
     }

@@ -142,6 +142,8 @@ static int fake_pause(struct guest *g, struct err *e)
     world_point(w, side_of(g), PLACE_ANY);
     if (is_gone(g))
         return err_set(e, ESRCH, "no such guest");
+    if (m->is_unsettled)
+        violation(w, "sim", "a guest was resumed and not settled");
     if (m->life != GUEST_RUNS)
         return err_set(e, ECANCELED, "the guest has ended");
     if (world_fails(w, CALL_guest_pause)) {
@@ -229,9 +231,18 @@ static int fake_resume(struct guest *g, struct err *e)
     if (m->paused)
         trace(w, "guest   resumed");
     m->paused = false;
+    m->is_unsettled = true;
     m->next_at = w->now + rng_below(&w->rng, w->config.guest_period_ns + 1);
     world_point(w, side_of(g), PLACE_ANY);
     return 0;
+}
+
+static void fake_settle(struct guest *g)
+{
+    struct world *w = the_world;
+
+    world_point(w, side_of(g), PLACE_ANY);
+    machine_of(g)->is_unsettled = false;
 }
 
 static enum guest_life fake_life(struct guest *g)
@@ -261,5 +272,5 @@ static void fake_close(struct guest *g)
 const struct guest_ops fake_guest_ops = {
     .kind = "fake", .info = fake_info, .preamble = fake_preamble, .pause = fake_pause,
     .dirty = fake_dirty, .copy = fake_copy, .state = fake_state, .resume = fake_resume,
-    .life = fake_life, .event_fd = fake_event_fd, .destroy = fake_destroy, .close = fake_close,
+    .settle = fake_settle, .life = fake_life, .event_fd = fake_event_fd, .destroy = fake_destroy, .close = fake_close,
 };

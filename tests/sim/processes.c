@@ -207,7 +207,7 @@ static int backup_runs_guest(void *context, struct guest *g, struct err *e)
     struct world *w = context;
 
     world_point(w, BACKUP, PLACE_ANY);
-    (void)g->ops->resume(g, e);
+    (void)!guest_go_on(g, e);
     w->backup_runs = true;
     observe_takeover(w);
     world_point(w, BACKUP, PLACE_ANY);
@@ -283,6 +283,7 @@ void world_start_primary(struct world *w)
         w->machines[PRIMARY].paused = false;
     w->past.armed = w->plug.holds;
     w->is_stopped = false; /* an order to the process before is not known to this one */
+    w->machines[PRIMARY].is_unsettled = false; /* what a dead process owed nobody owes */
     start_node(w, PRIMARY);
     must(primary_engine_open(&w->primary, &parts, &e) == 0);
     trace(w, "primary daemon starts%s", parts.past ? " after another" : "");

@@ -38,7 +38,7 @@ enum {
 
 /* A guest (or a replica's memory) as the hypervisor of its host holds it: survives our daemons. */
 struct machine {
-    bool exists, paused;
+    bool exists, paused, is_unsettled;
     enum guest_life life;
     uint64_t pages;
     uint64_t dirty;              /* the log that the product reads */

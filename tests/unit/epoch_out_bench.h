@@ -89,8 +89,8 @@ static inline void model_end(struct guest *g UNUSED)
 }
 
 static const struct guest_ops model_ops = {
-    "model",       model_info, model_records, model_run, model_dirty, model_copy,
-    model_records, model_run,  model_life,    model_fd,  model_end,   model_end,
+    "model",    model_info, model_records,        model_run,  model_dirty, model_copy, model_records,
+    model_run,  guest_settle_nothing, model_life, model_fd,   model_end,   model_end,
 };
 
 struct bench {

@@ -103,7 +103,8 @@ static void slow_end(UNUSED struct guest *g)
 static const struct guest_ops slow_ops = {
     .kind = "slow",       .info = slow_info,     .preamble = slow_preamble, .pause = slow_pause,
     .dirty = slow_dirty,  .copy = slow_copy,     .state = slow_state,       .resume = slow_resume,
-    .life = slow_life,    .event_fd = slow_event_fd, .destroy = slow_end,   .close = slow_end,
+    .settle = guest_settle_nothing, .life = slow_life, .event_fd = slow_event_fd, .destroy = slow_end,
+    .close = slow_end,
 };
 
 /* ---- the world ----------------------------------------------------------------------------------- */

@@ -55,7 +55,7 @@ static void epoch(struct guest *g, struct replica *r, uint64_t least)
     size_t bytes;
 
     assert_int_equal(dirty_open(&d, PAGES, &e), 0);
-    assert_int_equal(g->ops->resume(g, &e), 0);
+    assert_int_equal(guest_go_on(g, &e), 0);
     while (dirty_count(&d) < least)
         assert_int_equal(g->ops->dirty(g, &d, &e), 0);
     assert_int_equal(g->ops->pause(g, &e), 0);
@@ -139,7 +139,7 @@ static void a_guest_that_had_shut_down_wakes_up_dead(void **state)
     size_t bytes;
 
     (void)state;
-    assert_int_equal(g->ops->resume(g, &e), 0);
+    assert_int_equal(guest_go_on(g, &e), 0);
     while (g->ops->life(g) == GUEST_RUNS)
         ;
     assert_int_equal(g->ops->pause(g, &e), -ECANCELED);
@@ -148,7 +148,7 @@ static void a_guest_that_had_shut_down_wakes_up_dead(void **state)
     r->ops->commit_state(r, state_octets, bytes);
     assert_int_equal(r->ops->activate(r, &b, &e), 0);
     assert_int_equal(b->ops->life(b), GUEST_SHUT_DOWN);
-    assert_int_equal(b->ops->resume(b, &e), 0);
+    assert_int_equal(guest_go_on(b, &e), 0);
     assert_int_equal(b->ops->pause(b, &e), -ECANCELED);
     r->ops->close(r);
     b->ops->close(b);

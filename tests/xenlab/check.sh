@@ -24,9 +24,9 @@ case $? in
 esac
 [ "$(id -u)" -eq 0 ] || one_result skip 0 0 1 "the lab needs root, for a network of its own"
 
-# Two labs side by side, where there are two processors: in one the power cuts, which take as long as all the
-# rest does in the other. LABS=1: one after the other.
-cuts=() rest=()
+# Two labs side by side, where there are two processors: in one guests move, by power cuts most of all, which takes
+# as long as all the rest does in the other. LABS=1: one after the other.
+moves=() rest=()
 for test in "$@"; do
     case $test in
     *"${T:-}"*) ;;
@@ -34,7 +34,7 @@ for test in "$@"; do
     esac
     case ${LABS:-$(nproc)}:$test in
     1:*) rest+=("${PYTHON:-python3} $test") ;;
-    *power-cut*) cuts+=("${PYTHON:-python3} $test") ;;
+    *power-cut* | *switchover* | *tcp*) moves+=("${PYTHON:-python3} $test") ;;
     *) rest+=("${PYTHON:-python3} $test") ;;
     esac
 done
@@ -50,7 +50,7 @@ in_lab() # NUMBER COMMAND...
         bash tests/tools/run-tests.sh xen "$@"
 }
 
-in_lab 1 "${cuts[@]}" &
+in_lab 1 "${moves[@]}" &
 in_lab 2 "${rest[@]}" &
 failed=0
 for job in $(jobs -p); do

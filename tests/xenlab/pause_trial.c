@@ -17,11 +17,12 @@
 
 #define BATCH      4096u
 #define EPOCHS_MAX 1000u
-#define PARTS      13u
+#define PARTS      15u
 
 static const char *const part_names[PARTS] = {
     "suspend",    "suspend-qemu", "log",         "types", "map",         "copy", "state",
-    "state-qemu", "resume",       "resume-qemu", "unmap", "whole-pause", "pages",
+    "state-qemu", "resume",       "resume-qemu", "whole-pause",
+    "way",        "store",        "unmap",       "pages",
 };
 
 struct trial {
@@ -119,7 +120,7 @@ static int epoch(struct trial *t, unsigned n, struct err *e)
 {
     struct sink to = { t->state, GUEST_STATE_MAX };
     struct guest_xen_times s;
-    uint64_t began_ns = clock_now_ns(), pages = 0;
+    uint64_t began_ns = clock_now_ns(), whole_ns, pages = 0;
     int rc = pause_guest(t, e), rc2;
     struct err e2;
 
@@ -130,13 +131,16 @@ static int epoch(struct trial *t, unsigned n, struct err *e)
     if (rc == 0)
         rc = t->g->ops->state(t->g, &to, e);
     rc2 = t->g->ops->resume(t->g, rc < 0 ? &e2 : e);
+    whole_ns = clock_now_ns() - began_ns;
+    if (rc2 == 0)
+        t->g->ops->settle(t->g);
     if (rc < 0 || (rc = rc2) < 0)
         return rc;
     s = guest_xen_last_pause(t->g);
     note(t, n, (const uint64_t[PARTS]){
         s.suspend_ns, s.emulator_stop_ns, s.log_ns, s.types_ns, s.map_ns,
         s.copy_ns - s.types_ns - s.map_ns, s.state_ns, s.emulator_state_ns, s.resume_ns,
-        s.emulator_cont_ns, s.unmap_ns, clock_now_ns() - began_ns - s.unmap_ns, pages * 1000 });
+        s.emulator_cont_ns, whole_ns, s.way_ns, s.tell_ns, s.unmap_ns, pages * 1000 });
     return check_records(t->state, GUEST_STATE_MAX - to.left, n == 0, e);
 }
 

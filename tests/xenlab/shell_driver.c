@@ -187,7 +187,7 @@ static void activate(struct driver *d)
 
     while ((rc = d->replica->ops->activate(d->replica, &g, &e)) == -EAGAIN)
         wait_for(d->replica);
-    if (rc < 0 || g->ops->resume(g, &e) < 0)
+    if (rc < 0 || guest_go_on(g, &e) < 0)
         fail(&e);
     ended_ns = clock_now_ns();
     d->replica->ops->close(d->replica);
