@@ -140,10 +140,18 @@ static enum outcome expected(const struct cell *c)
                                     : c->plan.row->killed;
 }
 
+/* On a busy machine they may lose each other in the seed: its chunks then come twice before there is a replica. */
+static bool is_too_soon(struct cell *c)
+{
+    return !c->plan.is_early && expected(c) == TAKES_OVER && !has_said(c, BACKUP, "ready=true");
+}
+
 static int after_the_strike(struct cell *c, struct err *e)
 {
     int rc = 0;
 
+    if (is_too_soon(c))
+        return err_set(e, EAGAIN, "struck before there was a replica");
     switch (expected(c)) {
     case TAKES_OVER:
         rc = taken_over(c, e);
