@@ -47,6 +47,7 @@ HOSTS = {"a": 1, "b": 2}
 OUTSIDE = "10.78.0.1"
 BOOT_SECONDS = 600  # of a machine that does many other things
 CLONE_NEWNET = 0x40000000
+COUNTS = "ip -s -s -d link; bridge fdb; cat /proc/net/softnet_stat /proc/net/snmp; dmesg | tail -n 80"
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -376,6 +377,7 @@ class Lab:
             with contextlib.suppress(OSError, LabError, remote.Lost):
                 if self.is_on(host):
                     (folder / f"xl-dmesg.{host}").write_text(self.sh(host, "xl dmesg"))
+                    (folder / f"counts.{host}").write_text(self.sh(host, COUNTS, check=False))
                     (folder / f"log.{host}.tar").write_bytes(
                         self.run(host, "tar", "-C", "/", "-c", "var/log", "run/replicator", check=False).stdout)
 

@@ -7,11 +7,14 @@ is whole, no page was torn, and its disk holds what it must. Across a change of 
 missing (output held back for a commit that never came), and their number is told.
 """
 
+import collections
 import select
 import socket
 import struct
 import threading
 import time
+
+from guests import mac as guest_mac
 
 PORT = 9000
 REPORT = struct.Struct("<8s9Q")
@@ -19,6 +22,7 @@ MAGIC = b"rpwork1\0"
 ETH_P_ALL = 3
 SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
 PACKET_OUTGOING = 4
+RECENT = 400                    # frames that are kept for who looks for a fault
 M64 = (1 << 64) - 1
 # Frames whose sender's MAC starts with Xen's 00:16:3e, but no TCP.
 FILTER = ((0x20, 0, 0, 6), (0x54, 0, 0, 0xFFFFFF00), (0x15, 0, 5, 0x00163E00), (0x28, 0, 0, 12),
@@ -59,6 +63,7 @@ class Seen:
         self.changes = []       # (from, to, messages missing, seconds of silence, messages before)
         self.gaps = []          # tsc ticks, the longest pause that the guest saw before each message
         self.faults = []
+        self.recent = collections.deque(maxlen=RECENT)  # (seconds, host, step or the frame's first octets)
 
     def fault(self, text):
         if len(self.faults) < 20:
@@ -106,6 +111,7 @@ class Observer:
 
     def __init__(self, lab, guests):
         self.seen = {address: Seen(name) for name, address in guests.items()}
+        self.by_mac = {guest_mac(seen.name): seen for seen in self.seen.values()}
         self.frames = {"a": 0, "b": 0}
         self.announced = []     # (host, kind, MAC, address or "") of what tells switches and neighbours
         self.changed = threading.Condition()
@@ -148,15 +154,24 @@ class Observer:
         self.frames[host] += 1
         if kind := announcement(frame):
             self.announced.append((host, *kind))
+        if seen := self.by_mac.get(frame[6:12].hex(":")):
+            seen.recent.append((time.monotonic(), host, self.step_of(frame) or frame[12:42].hex()))
         if frame[12:14] == b"\x08\x06" and (seen := self.seen.get(socket.inet_ntoa(frame[28:32]))):
             seen.questions += 1
-        if len(frame) < 42 + REPORT.size or frame[12:14] != b"\x08\x00" or frame[23] != 17 or \
-                frame[36:38] != struct.pack(">H", PORT):
+        if not self.step_of(frame):
             return
         seen = self.seen.get(socket.inet_ntoa(frame[26:30]))
         report = REPORT.unpack_from(frame, 42)
         if seen and report[0] == MAGIC:
             seen.hear(host, time.monotonic(), report)
+
+    @staticmethod
+    def step_of(frame):
+        """Of a message of the workload; None: it is another frame."""
+        if len(frame) < 42 + REPORT.size or frame[12:14] != b"\x08\x00" or frame[23] != 17 or \
+                frame[36:38] != struct.pack(">H", PORT):
+            return None
+        return REPORT.unpack_from(frame, 42)[2]
 
     def of(self, name):
         return next(seen for seen in self.seen.values() if seen.name == name)

@@ -6,6 +6,7 @@ A test is a program: `with Test("name") as test:`, claims by test.check(), and i
 import contextlib
 import os
 import pathlib
+import socket
 import sys
 import time
 import traceback
@@ -14,6 +15,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import guests  # noqa: E402
 import lab as lab_module  # noqa: E402
 import observer as observer_module  # noqa: E402
+
+
+COUNTS_PORT = 5003  # of guest/workload.c
 
 
 class Test:
@@ -36,12 +40,22 @@ class Test:
             self.observer.close()
         self.say(f"{self.name}: {time.monotonic() - self.started:.0f} s")
         if self.bad:
-            self.lab.logs(pathlib.Path(os.environ.get("BUILD", "build")) / "logs/xen" / self.name)
+            self.logs(pathlib.Path(os.environ.get("BUILD", "build")) / "logs/xen" / self.name)
         with contextlib.suppress(Exception):
             self.clean()
         sys.stdout.flush()
         if not isinstance(error, SystemExit):
             sys.exit(1 if self.bad else 0)
+
+    def logs(self, folder):
+        """Of the lab; and of each guest that is watched the frames that were seen last, and what it counts itself."""
+        self.lab.logs(folder)
+        for address, seen in self.observer.seen.items() if self.observer else ():
+            with contextlib.suppress(OSError), self.lab.network():
+                said = "".join(f"{when:.4f} {host} {what}\n" for when, host, what in list(seen.recent))
+                (folder / f"frames.{seen.name}").write_text(said)
+                with socket.create_connection((address, COUNTS_PORT), 10) as connection:
+                    (folder / f"counts.{seen.name}").write_bytes(connection.makefile("rb").read())
 
     def say(self, text):
         print(f"# {text}", flush=True)

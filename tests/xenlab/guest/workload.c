@@ -12,7 +12,7 @@
  *   report=N          steps between two messages (1)
  *   disk=N            blocks of 4 KiB that the disk xvda has (0: none); before each message one is read
  * Ports: TCP 5000 sends the sequence that sequence_fill() makes, without end; TCP 5001 sends back
- * what it gets; UDP 5002 sends back each datagram; TCP 5003 tells how the guest's memory is used. */
+ * what it gets; UDP 5002 sends back each datagram; TCP 5003 tells what the kernel counts. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ enum {
     PORT_SOURCE = 5000,
     PORT_ECHO = 5001,
     PORT_PING = 5002,
-    PORT_MEMORY = 5003,
+    PORT_COUNTS = 5003,
 };
 
 /* What is told outside, little endian as the machine is; tests/xenlab/observer.py reads it. */
@@ -261,14 +261,20 @@ static void serve_echo(int fd)
             return;
 }
 
-static void serve_memory(int fd)
+static void serve_counts(int fd)
 {
+    static const char *const files[] = { "/proc/meminfo", "/proc/net/dev", "/proc/net/snmp", "/proc/net/softnet_stat",
+                                         "/proc/net/arp", "/sys/class/net/eth0/carrier_changes" };
     char text[8192];
-    int from = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-    ssize_t n = from < 0 ? 0 : read(from, text, sizeof text);
 
-    if (n > 0)
-        (void)write_all(fd, text, (size_t)n);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        int from = open(files[i], O_RDONLY | O_CLOEXEC);
+        ssize_t n = from < 0 ? 0 : read(from, text, sizeof text);
+
+        close(from);
+        if (n > 0 && write_all(fd, text, (size_t)n) < 0)
+            return;
+    }
 }
 
 static int open_port(int type, uint16_t port)
@@ -477,7 +483,7 @@ int main(int argc, char **argv)
         w.disk = open_disk();
     start_service(PORT_SOURCE, serve_source);
     start_service(PORT_ECHO, serve_echo);
-    start_service(PORT_MEMORY, serve_memory);
+    start_service(PORT_COUNTS, serve_counts);
     start_ping();
     work_prepare(&w); /* when its children are there: they would keep a copy of each page that is rewritten */
     puts("workload: started");
