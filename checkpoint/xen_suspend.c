@@ -56,8 +56,10 @@ bool xen_suspend_events(struct xen_suspend *s)
 
     if (!drain(s))
         return false;
-    if (s->is_unwanted && is_suspended(s) && xen_suspend_resume(s, &unused) == 0)
+    if (s->is_unwanted && is_suspended(s) && xen_suspend_resume(s, &unused) == 0) {
+        s->is_unwanted = false; /* also when somebody else has let it go on meanwhile */
         (void)!xen_suspend_tell(s, &unused);
+    }
     return true;
 }
 
