@@ -13,7 +13,7 @@
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t clock_now_ns(void);
 
-/* Sleeps at least so long. For measuring and for making way, never in place of an event. */
+/* Sleeps at least so long. For making way for others, never in place of an event. */
 void clock_sleep_ns(uint64_t ns);
 
 /* Nanoseconds that the calling thread has been on a processor. For measuring, never for deciding. */

@@ -1,6 +1,7 @@
 """guests — what the lab's guests are made of, and how xl is told."""
 
 import hashlib
+import os
 import pathlib
 import shutil
 import struct
@@ -11,8 +12,9 @@ import uuid
 M64 = (1 << 64) - 1
 PAGE_WORDS = 512
 # Debian's kernel has fq_codel, which drops what has waited too long: on purpose, as on a congested way. What a guest
-# says waits when its interface connects anew, and each message that is missing is a fault to the observer.
-QUEUE = "sysctl.net.core.default_qdisc=pfifo_fast"
+# says waits when its interface connects anew, and each message that is missing is a fault to the observer (moves.py
+# shows it, with QUEUE=fq_codel).
+QUEUE = f"sysctl.net.core.default_qdisc={os.environ.get('QUEUE', 'pfifo_fast')}"
 DISK_BLOCKS = 256  # of 4 KiB: small, so that both hosts have it soon
 
 
